@@ -1,0 +1,48 @@
+//! The runtime: the only file that names tokio's.
+//!
+//! Everything that runs, sleeps or draws a random number goes through here, so that the rest of the crate
+//! says *what* it waits for and this file says *how*.
+
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use tokio::time::{Instant, Sleep};
+
+/// The runtime that was current when a pool was built. Tasks are spawned on it from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime(tokio::runtime::Handle);
+
+impl Runtime {
+    /// The current runtime, if the calling thread is inside one.
+    pub(crate) fn current() -> Option<Self> {
+        tokio::runtime::Handle::try_current().ok().map(Self)
+    }
+
+    /// Starts `task`. On a runtime that has shut down, the task is dropped before this returns.
+    ///
+    /// The join handle is let go on purpose: whoever spawns keeps its own account of the task.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(task));
+    }
+}
+
+/// The current time on tokio's clock, which tests may pause.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// A future that is ready once `duration` has passed. Waits far in the future are cut to what the timer holds.
+#[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    tokio::time::sleep(duration)
+}
+
+/// A future that is ready at `deadline`.
+pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
+    tokio::time::sleep_until(deadline)
+}
+
+/// A random number for jitter; not for secrets.
+pub(crate) fn random() -> u64 {
+    fastrand::u64(..)
+}

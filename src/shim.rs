@@ -1,0 +1,15 @@
+//! The synchronisation that kernels stand on.
+//!
+//! Kernels import their lock, their atomics and their clock from here and from nowhere else, so that the
+//! model package can compile the very same kernel files over loom's versions.
+
+pub(crate) use parking_lot::Mutex;
+
+/// Atomics and their orderings.
+#[allow(
+    clippy::disallowed_types,
+    reason = "the one place that names them; everything else imports the shim"
+)]
+pub(crate) mod atomic {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+}

@@ -4,6 +4,7 @@
 //! says *what* it waits for and this file says *how*.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub(crate) use tokio::time::{Instant, Sleep};
@@ -29,6 +30,18 @@ impl Runtime {
 /// The current time on tokio's clock, which tests may pause.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// `at` as the time since a moment that is fixed once per process: the `now` of whatever several pools may share, such
+/// as a retry budget.
+pub(crate) fn since_epoch(at: Instant) -> Duration {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    // A day early, so that a paused clock that is slightly behind the real one does not start before it.
+    let epoch = EPOCH.get_or_init(|| {
+        let now = std::time::Instant::now();
+        now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now).into()
+    });
+    at.saturating_duration_since(*epoch)
 }
 
 /// A future that is ready once `duration` has passed. Waits far in the future are cut to what the timer holds.

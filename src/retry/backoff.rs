@@ -34,6 +34,16 @@ const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(60);
 ///
 /// With `d` the delay of the sequence (grown and capped), `base` its first delay and `previous` the wait before this
 /// attempt; ranges include both ends. After Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+///
+/// ```
+/// use flowgate::retry::{Backoff, Jitter};
+/// use std::time::Duration;
+///
+/// let shortest = |jitter| Backoff::fixed(Duration::from_secs(1)).jitter(jitter).delay(1, None, 0);
+/// assert_eq!(shortest(Jitter::Full), Some(Duration::ZERO));
+/// assert_eq!(shortest(Jitter::Equal), Some(Duration::from_millis(500)));
+/// assert_eq!(shortest(Jitter::None), Some(Duration::from_secs(1)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Jitter {
     /// `0 ..= d`: the least work in total, at the price of some very short waits. The default.

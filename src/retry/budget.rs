@@ -54,7 +54,11 @@ const MAX_WINDOW: Duration = Duration::from_secs(3_600);
 ///
 /// Every retrying [`RetryPolicy`](super::RetryPolicy) has one by default; clones of a policy or of a budget share it, so
 /// one budget can guard one dependency behind several pools. Defaults: retries up to 20 % of the first attempts of the
-/// last 10 seconds, plus 100 in any such window (10 a second). Bounded exactly; see the module's invariants.
+/// last 10 seconds, plus 100 in any such window (10 a second); the figures of Finagle's `RetryBudget`.
+///
+/// What it promises: whenever a retry is granted, the retries granted in the window up to then, this one included, are at
+/// most `ratio` × the first attempts of the last 1.1 windows + `min_per_sec` × window. The tenth is the granularity at
+/// which old traffic is forgotten. Nothing is saved up beyond that, however long all went well.
 ///
 /// Time is passed in, as a duration since a fixed moment that all sharers agree on (pools of this crate do).
 /// Thread-safe; no call waits for anything but a short lock.

@@ -189,7 +189,7 @@ impl<E> Clone for FailedAttempt<'_, E> {
 
 impl<E> Copy for FailedAttempt<'_, E> {}
 
-/// What a policy decides about a failed attempt.
+/// What a policy decides about a failed attempt. There is an example at [`FailedAttempt`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a decision does nothing by itself"]
 pub enum Decision {

@@ -1,6 +1,6 @@
 //! One decision at a time: each question, each boundary, the order of the questions, and hints.
 
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use flowgate::retry::{AttemptInfo, Decision, FailedAttempt, Jitter, RetryBudget, RetryPolicy, StopReason, Verdict};
@@ -73,16 +73,15 @@ fn nothing_starts_at_the_deadline() {
 
 #[test]
 fn the_classifier_sees_the_error_and_the_attempt() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&seen);
+    let (log, seen) = mpsc::channel();
     let policy = fixed().classify(move |error: &&str, info| {
-        log.lock().expect("not poisoned").push((*error, *info));
+        log.send((*error, *info)).expect("the test listens");
         Verdict::Retry
     });
     let second = FailedAttempt { attempt: 2, elapsed: secs(4), previous_delay: Some(ms(30)), ..failed(&"boom") };
     assert_eq!(policy.decide(&second), retry(ms(100)));
     let info = AttemptInfo::new(2, secs(4)).with_previous_delay(ms(30));
-    assert_eq!(*seen.lock().expect("not poisoned"), [("boom", info)]);
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), [("boom", info)]);
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //! range / 2⁶⁴, which is below one in a million for a range of an hour.
 //!
 //! # Cost
-//! No allocation, no lock; one floating-point power and one 128-bit multiplication, a few nanoseconds.
+//! No allocation, no lock; one floating-point power and one 128-bit multiplication, about 15 ns (bench `retry`).
 
 use std::fmt;
 use std::sync::Arc;

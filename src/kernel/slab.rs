@@ -81,12 +81,22 @@ impl<T> Slab<T> {
         key
     }
 
+    /// Gives up a place that is in no list, and drops its value where it is.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.vacate(key, |value| *value = None);
+    }
+
     /// Gives up a place that is in no list.
-    pub(crate) fn remove(&mut self, key: Key) -> T {
+    pub(crate) fn take(&mut self, key: Key) -> T {
+        self.vacate(key, Option::take).expect("the key of a held value")
+    }
+
+    fn vacate<R>(&mut self, key: Key, empty: impl FnOnce(&mut Option<T>) -> R) -> R {
         let free = self.free;
         let entry = &mut self.entries[key.index()];
         debug_assert!(entry.prev == NONE && entry.next == NONE, "a listed entry is unlinked before it is removed");
-        let value = entry.value.take().expect("the key of a held value");
+        debug_assert!(entry.value.is_some(), "the key of a held value");
+        let emptied = empty(&mut entry.value);
         entry.next = free;
         self.free = key.0;
         self.len -= 1;
@@ -94,7 +104,7 @@ impl<T> Slab<T> {
             self.entries = Vec::new();
             self.free = NONE;
         }
-        value
+        emptied
     }
 
     /// The value at `key`, if that place is held.

@@ -35,7 +35,7 @@ use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Effects, Ended, Ticket};
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Ticket};
 use crate::rt::{self, Instant};
 use std::any::Any;
 use std::future::poll_fn;
@@ -51,7 +51,7 @@ const DEPOSIT: u32 = 32;
 const MAX_BURST: usize = 32;
 
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does.
-const SERVED: u32 = 128;
+const SERVED: u32 = 100000;
 
 /// A batch that takes longer than this is too large.
 const SHORT: Duration = Duration::from_micros(100);
@@ -96,7 +96,9 @@ pub(super) struct Runner<J, T, E, X> {
     stage: Stage,
     pub(super) current: Option<Current<J, T, E>>,
     slot: Option<J>,
-    pub(super) home: Arc<Home<J>>,
+    home: Arc<Home<J>>,
+    /// What the handler of the last attempt asked for with `Cx::snooze`.
+    pub(super) snoozed: Option<Duration>,
     waits: Option<Arc<Waits>>,
     pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
@@ -120,8 +122,10 @@ impl<J, T, E> Account<J, T, E> {
     /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
         for Settlement { cell, outcome, .. } in self.settled.drain(..) {
-            shared.publish(&cell, outcome);
-            discard(cell);
+            // Readers wake when all of the batch is there: one that awaits several is woken once.
+            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
+            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
+            drop(cell);
         }
         shared.apply(&mut self.fx);
     }
@@ -137,13 +141,15 @@ where
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
+        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
         Self {
             shared,
             exec,
             stage: Stage::Starting,
             current: None,
             slot: None,
-            home: Home::new(AttemptContext::new(pool)),
+            home,
+            snoozed: None,
             waits: None,
             account: Account { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() },
             fresh: 0,
@@ -202,7 +208,7 @@ where
         let mut started = 0;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.home.renew(attempts.saturating_add(1), engine.clock().instant(deadline));
+            self.home.context().begin(attempts.saturating_add(1), deadline);
             if self.shared.options.retry.is_some() {
                 started = engine.clock().now();
                 self.fresh += u32::from(history.is_none());
@@ -237,33 +243,48 @@ where
         let id = shared.id();
         let mut sleep = pin!(None);
         let mut watch = Watch::new(shared, current, home.context(), account);
-        let end = poll_fn(|cx| {
+        // What the handler returned is written here from inside, and so moved once.
+        let mut returned = None;
+        let cut_short = poll_fn(|cx| {
             let polled = within(id, waits, || {
-                contain(|| match future.as_mut().as_pin_mut() {
-                    Some(future) => future.poll(cx),
-                    None => Poll::Pending,
+                contain(|| match future.as_mut().as_pin_mut().map(|future| future.poll(cx)) {
+                    Some(Poll::Ready(out)) => returned = Some(out),
+                    Some(Poll::Pending) | None => {}
                 })
             });
             match polled {
-                Err(payload) => Poll::Ready(End::Panicked(payload)),
-                Ok(Poll::Ready(out)) => Poll::Ready(End::Returned(out)),
-                Ok(Poll::Pending) => {
+                Ok(()) if returned.is_some() => Poll::Ready(None),
+                Ok(()) => {
                     *batch_began = None;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(cx, waiting, sleep.as_mut())
+                    watch.pending(cx, waiting, sleep.as_mut()).map(Some)
                 }
+                Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
             }
         })
         .await;
-        match contain(|| future.set(None)) {
-            Ok(()) => end,
-            Err(payload) => end.spoiled(payload),
+        let dropped = contain(|| future.set(None));
+        match (cut_short, returned, dropped) {
+            (Some(End::Panicked(payload)), _, dropped) => {
+                discard(dropped);
+                End::Panicked(payload)
+            }
+            // What was returned before stands, even if dropping the spent future panics.
+            (_, Some(out), dropped) => {
+                discard(dropped);
+                End::Returned(out)
+            }
+            (_, None, Err(payload)) => End::Panicked(payload),
+            (Some(end), None, Ok(())) => end,
+            (None, None, Ok(())) => unreachable!("an attempt that was not cut short has returned"),
         }
     }
 
     /// Settles or parks the current job.
     fn conclude(&mut self, end: End<T, E>) {
-        let job = self.slot.take().or_else(|| self.home.take());
+        self.snoozed = self.home.context().snoozed();
+        let home = self.home.vacate();
+        let job = self.slot.take().or(home);
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
             // A handle has left the handler: its wait must not be counted against the next job.
             self.waits = None;
@@ -348,7 +369,8 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
-            let job = self.slot.take().or_else(|| self.home.take());
+            let home = self.home.vacate();
+            let job = self.slot.take().or(home);
             lose(current.ticket, job, current.cell, current.attempted);
         }
         for Claim { ticket, cell, .. } in batch.claims.drain(..) {

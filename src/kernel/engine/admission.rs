@@ -70,13 +70,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let now = self.now();
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
-            fx.spent.push(waker);
+            fx.drop(waker);
             return Entry::Closed(cell);
         }
         if !state.has_room() {
             return Entry::Waiting(state.stand_in_line(Waiter::ForRoom(cell, waker)));
         }
-        fx.spent.push(waker);
+        fx.drop(waker);
         let ticket = state.accept(cell, now);
         state.balance(fx);
         Entry::Accepted(ticket)
@@ -86,13 +86,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     pub(crate) fn reserve_or_wait(&self, waker: Waker, fx: &mut Effects) -> Option<Result<Key, Key>> {
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
-            fx.spent.push(waker);
+            fx.drop(waker);
             return None;
         }
         if !state.has_room() {
             return Some(Err(state.stand_in_line(Waiter::ForPermit(waker))));
         }
-        fx.spent.push(waker);
+        fx.drop(waker);
         Some(Ok(state.grant()))
     }
 
@@ -104,14 +104,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
                 return Poll::Pending;
             }
             Some(Waiter::ForRoom(..) | Waiter::ForPermit(_)) => {}
-            _ => return Poll::Ready(state.waiters.remove(key).ended()),
+            _ => return Poll::Ready(state.waiters.take(key).ended()),
         }
         drop(state);
         let mut waker = waker.clone();
         let mut state = self.state.lock();
         match state.waiters.get_mut(key) {
             Some(Waiter::ForRoom(_, known) | Waiter::ForPermit(known)) => std::mem::swap(known, &mut waker),
-            _ => return Poll::Ready(state.waiters.remove(key).ended()),
+            _ => return Poll::Ready(state.waiters.take(key).ended()),
         }
         drop(state);
         Poll::Pending
@@ -124,13 +124,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         if matches!(state.waiters.get(key), Some(Waiter::ForRoom(..) | Waiter::ForPermit(_))) {
             state.line.unlink(&mut state.waiters, key);
         }
-        match state.waiters.remove(key) {
+        match state.waiters.take(key) {
             Waiter::ForRoom(cell, waker) => {
-                fx.spent.push(waker);
+                fx.drop(waker);
                 Waited::Left(Some(cell))
             }
             Waiter::ForPermit(waker) => {
-                fx.spent.push(waker);
+                fx.drop(waker);
                 Waited::Left(None)
             }
             ended => ended.ended(),
@@ -213,7 +213,7 @@ impl<C: Clone> State<C> {
                 other => unreachable!("not in line: {}", other.name()),
             };
             *self.waiters.get_mut(key).expect("a waiter in line") = ended;
-            fx.wake.push(waker);
+            fx.wake(waker);
         }
     }
 
@@ -224,9 +224,9 @@ impl<C: Clone> State<C> {
             match std::mem::replace(waiter, Waiter::Closed(None)) {
                 Waiter::ForRoom(cell, waker) => {
                     *waiter = Waiter::Closed(Some(cell));
-                    fx.wake.push(waker);
+                    fx.wake(waker);
                 }
-                Waiter::ForPermit(waker) => fx.wake.push(waker),
+                Waiter::ForPermit(waker) => fx.wake(waker),
                 other => unreachable!("not in line: {}", other.name()),
             }
         }

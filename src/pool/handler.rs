@@ -150,6 +150,7 @@ impl<J> Home<J> {
 
     /// Ends an attempt: takes the job, if an [`Attempt`] has brought it home, and makes the home ready for the next
     /// one; a new home, if somebody has kept the old.
+    #[inline]
     pub(super) fn vacate(self: &mut Arc<Self>) -> Option<J> {
         if let Some(home) = Arc::get_mut(self) {
             home.context.reset();

@@ -33,6 +33,7 @@ thread_local! {
 }
 
 /// Polls a handler of `pool`, counting its waits in `waits`. `poll` does not unwind.
+#[inline]
 pub(super) fn within<R>(pool: PoolId, waits: &mut Option<Arc<Waits>>, poll: impl FnOnce() -> R) -> R {
     let (outer_pool, outer_waited) = (POOL.replace(pool), WAITED.replace(waits.is_some()));
     // Something is set aside only by an attempt that waits, or when a handler's poll blocks on another handler's.
@@ -46,6 +47,7 @@ pub(super) fn within<R>(pool: PoolId, waits: &mut Option<Arc<Waits>>, poll: impl
 }
 
 /// Whether the caller is a handler of `pool`.
+#[inline]
 pub(super) fn is_inside(pool: PoolId) -> bool {
     POOL.get() == pool
 }

@@ -53,6 +53,10 @@ const MAX_BURST: usize = 32;
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does.
 const SERVED: u32 = 100000;
 
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
+
 /// A batch that takes longer than this is too large.
 const SHORT: Duration = Duration::from_micros(100);
 
@@ -120,6 +124,7 @@ impl<J, T, E> Account<J, T, E> {
     }
 
     /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
+    #[inline]
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
         for Settlement { cell, outcome, .. } in self.settled.drain(..) {
             // Readers wake when all of the batch is there: one that awaits several is woken once.
@@ -160,18 +165,27 @@ where
     pub(super) async fn run(mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
-        let mut served = 0;
+        let (mut served, mut spell) = (0, 0);
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
                 let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
                 self.conclude(end);
                 served += 1;
+                spell += 1;
             }
             self.pace();
             self.account.turn(&self.shared);
-            if self.account.batch.claims.is_empty() && self.leave() {
-                return;
+            if self.account.batch.claims.is_empty() {
+                if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
+                    self.stage = Stage::Starting;
+                    rt::yield_now().await;
+                    self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
+                    self.stage = Stage::Here;
+                }
+                if self.account.batch.claims.is_empty() && self.leave() {
+                    return;
+                }
             }
             if served >= SERVED {
                 served = 0;
@@ -200,6 +214,7 @@ where
     }
 
     /// Takes a claimed job. `false`: there will be no attempt.
+    #[inline]
     fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> bool {
         let Claim { ticket, cell, deadline, late } = claim;
         let Parcel { job, history } = cell.lend();
@@ -281,6 +296,7 @@ where
     }
 
     /// Settles or parks the current job.
+    #[inline]
     fn conclude(&mut self, end: End<T, E>) {
         self.snoozed = self.home.context().snoozed();
         let home = self.home.vacate();
@@ -336,6 +352,7 @@ where
     }
 
     /// Notes the outcome; it is counted and published with the batch.
+    #[inline]
     pub(super) fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) {
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;

@@ -162,6 +162,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Does what the engine asked for. No lock is held.
+    #[inline]
     pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
         if fx.is_nothing() {
             return;
@@ -196,6 +197,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Stores an outcome that the engine has counted. The reader is to be woken.
+    #[inline]
     pub(super) fn store(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) -> Option<Waker> {
         let Settled { reader, unread } = cell.settle(outcome);
         if unread.is_some() {

@@ -51,6 +51,7 @@ pub(super) enum Waiter<C> {
 
 impl<C: Clone, K: Clock> Engine<C, K> {
     /// Accepts the job if there is room now.
+    #[inline]
     pub(crate) fn admit(&self, cell: C, fx: &mut Effects) -> Admission<C> {
         let now = self.now();
         let mut state = self.state.lock();
@@ -161,6 +162,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 }
 
 impl<C: Clone> State<C> {
+    #[inline]
     fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity
     }
@@ -176,12 +178,14 @@ impl<C: Clone> State<C> {
         self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 })
     }
 
+    #[inline]
     fn accept(&mut self, cell: C, now: Ticks) -> Ticket {
         let key = self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 });
         self.seat(key, cell, now)
     }
 
     /// Turns a place without a job into that of an accepted one.
+    #[inline]
     fn seat(&mut self, key: Key, cell: C, now: Ticks) -> Ticket {
         let number = self.totals.accepted;
         self.totals.accepted += 1;

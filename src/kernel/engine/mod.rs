@@ -134,6 +134,7 @@ impl Effects {
     }
 
     /// Whether there is nothing to do.
+    #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         !self.start_runner && !self.start_timer && self.wakers.is_empty()
     }
@@ -235,6 +236,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
+    #[inline]
     fn now(&self) -> Ticks {
         if self.timed { self.clock.now() } else { 0 }
     }
@@ -247,12 +249,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
 impl<C: Clone> State<C> {
     /// The slots in use: a lender has lent its own.
+    #[inline]
     fn slots_used(&self) -> usize {
         self.runners - self.lent
     }
 
     /// Whether one more runner would find a slot, and a thread to make use of it: while jobs are short and do not
     /// wait, more runners than threads only get in each other's way.
+    #[inline]
     fn wants_runner(&self) -> bool {
         let polled = self.runners - self.suspended.min(self.runners);
         !self.ready.is_empty()
@@ -263,6 +267,7 @@ impl<C: Clone> State<C> {
     }
 
     /// Restores invariants 3 and 4 after any change.
+    #[inline]
     fn balance(&mut self, fx: &mut Effects) {
         if self.wants_runner() {
             self.starting += 1;
@@ -282,6 +287,7 @@ impl<C: Clone> State<C> {
     }
 
     /// Gives the place of a job up, which has no alarm any more, and counts the job's outcome.
+    #[inline]
     fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) {
         debug_assert!(self.places.get(key).is_some_and(|place| place.alarm == SILENT));
         self.places.remove(key);

@@ -71,6 +71,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// Counts what has ended and, if nothing is claimed, claims. With nothing claimed, publish and leave.
+    #[inline]
     pub(crate) fn turn(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
@@ -172,6 +173,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         leaves
     }
 
+    /// Lets the caller look once more before it leaves: until then it counts as starting. `false`: another is.
+    pub(crate) fn linger(&self) -> bool {
+        let mut state = self.state.lock();
+        let lingers = state.starting == 0 && state.phase < Phase::Aborted;
+        state.starting += usize::from(lingers);
+        lingers
+    }
+
     /// Whether nothing is to be started any more; may lag behind a sweep that is just going on.
     pub(crate) fn is_aborted(&self) -> bool {
         // Ordering: Relaxed. A job that is started although a sweep has begun is one that the sweep did not get.
@@ -181,6 +190,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
 impl<C: Clone> State<C> {
     /// Counts the outcomes of claimed jobs and frees their places.
+    #[inline]
     pub(super) fn count(&mut self, ended: impl Iterator<Item = Ended>, now: Ticks, fx: &mut Effects) {
         for Ended { key, bin, attempted } in ended {
             self.claimed -= 1;
@@ -200,6 +210,7 @@ impl<C: Clone> State<C> {
     }
 
     /// Claims from the front of the queue if nothing is claimed and the calling runner's slot is within the limit.
+    #[inline]
     fn claim(&mut self, batch: &mut Batch<C>, now: Ticks) {
         if !batch.claims.is_empty() {
             return;
@@ -219,6 +230,7 @@ impl<C: Clone> State<C> {
         batch.busy = busy;
     }
 
+    #[inline]
     fn claim_one(&mut self, now: Ticks) -> Option<Claim<C>> {
         let key = self.ready.pop_front(&mut self.places)?;
         self.claimed += 1;

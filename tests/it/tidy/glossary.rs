@@ -1,0 +1,82 @@
+//! One word for one thing: names in the public interface avoid what the glossary lists as another word for it.
+
+use super::items::headers;
+use super::{Sources, accepts, holds, sees};
+
+const GLOSSARY: &str = "src/docs/glossary.md";
+const LIST: &str = "## Words not used";
+
+fn check(files: &Sources) -> Vec<String> {
+    let Some(glossary) = files.get(GLOSSARY) else {
+        return vec![format!("{GLOSSARY}:1: is missing")];
+    };
+    let banned = banned(&glossary.text);
+    if banned.is_empty() {
+        return vec![glossary.fault(0, &format!("no table under `{LIST}`"))];
+    }
+    let mut faults = Vec::new();
+    for file in files.rust("src/") {
+        for header in headers(file) {
+            let name = header.public_function().map(|function| function.name.to_owned());
+            let Some(name) = name.or_else(|| header.public_type().map(snake)) else { continue };
+            for (word, instead) in &banned {
+                if format!("_{name}_").contains(&format!("_{word}_")) {
+                    faults.push(
+                        file.fault(header.offset, &format!("`{name}` says `{word}`; the glossary says {instead}")),
+                    );
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// The rows of the table: the words of the first cell in backticks, and what to write instead.
+fn banned(glossary: &str) -> Vec<(String, String)> {
+    let table = glossary.split(LIST).nth(1).unwrap_or("");
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
+    let mut found = Vec::new();
+    for row in rows {
+        let mut cells = row.trim_matches('|').split('|');
+        let (words, instead) = (cells.next().unwrap_or(""), cells.next().unwrap_or("").trim());
+        found.extend(words.split('`').skip(1).step_by(2).map(|word| (word.to_owned(), instead.to_owned())));
+    }
+    found
+}
+
+/// `WorkerPool` as `worker_pool`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(character.to_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn public_names_keep_to_the_glossary() {
+    holds(check);
+}
+
+const WORDS: (&str, &str) = (
+    GLOSSARY,
+    "# Glossary\n## Words not used\n| word | write |\n|---|---|\n| `stop`, `kill` | `abort` |\n| `max_retries` | `max_attempts` |\n",
+);
+
+#[test]
+fn another_word_for_the_same_thing_is_seen() {
+    sees(check, &[WORDS, ("src/pool/mod.rs", "impl P { pub async fn stop(&self) {} }")], &["`stop`", "`abort`"]);
+    sees(check, &[WORDS, ("src/pool/mod.rs", "impl P {\npub fn kill_all(&self) {} }")], &["src/pool/mod.rs:2", "kill"]);
+    sees(check, &[WORDS, ("src/pool/mod.rs", "pub struct KillSwitch;")], &["kill_switch"]);
+    sees(check, &[WORDS, ("src/retry/mod.rs", "pub const fn max_retries(n: u32) {}")], &["`max_attempts`"]);
+    accepts(check, &[WORDS, ("src/pool/mod.rs", "fn stop() {} pub(crate) fn kill() {} pub fn stopwatch() {}")]);
+}
+
+#[test]
+fn a_glossary_without_the_list_is_seen() {
+    sees(check, &[("src/pool/mod.rs", "")], &["missing"]);
+    sees(check, &[(GLOSSARY, "# Glossary\n")], &["no table"]);
+}

@@ -16,13 +16,14 @@ struct Floor {
 const FLOORS: &[Floor] = &[
     Floor { files: "src/shim.rs", may_name: &[] },
     Floor { files: "src/rt.rs", may_name: &[] },
+    Floor { files: "src/contain.rs", may_name: &[] },
     Floor { files: "src/kernel/", may_name: &["shim"] },
     Floor { files: "src/retry/", may_name: &["shim"] },
     Floor { files: "src/retry/run.rs", may_name: &["shim", "rt"] },
-    Floor { files: "src/map/", may_name: &["shim", "rt", "kernel", "retry"] },
-    Floor { files: "src/pool/", may_name: &["shim", "rt", "kernel", "retry"] },
-    Floor { files: "src/fan/", may_name: &["shim", "rt", "kernel", "retry"] },
-    Floor { files: "src/pipeline/", may_name: &["shim", "rt", "kernel", "retry", "pool", "fan"] },
+    Floor { files: "src/map/", may_name: &["shim", "rt", "contain", "kernel", "retry"] },
+    Floor { files: "src/pool/", may_name: &["shim", "rt", "contain", "kernel", "retry"] },
+    Floor { files: "src/fan/", may_name: &["shim", "rt", "contain", "kernel", "retry"] },
+    Floor { files: "src/pipeline/", may_name: &["shim", "rt", "contain", "kernel", "retry", "pool", "fan"] },
 ];
 
 /// A crate that one file alone names, and what the others name instead.

@@ -29,6 +29,7 @@ const FLOORS: &[Floor] = &[
 /// A crate that one file alone names, and what the others name instead.
 const DOORS: &[(&str, &str, &str)] = &[
     ("tokio", "src/rt.rs", "crate::rt"),
+    ("tokio_util", "src/rt.rs", "crate::rt"),
     ("fastrand", "src/rt.rs", "crate::rt::random"),
     ("parking_lot", "src/shim.rs", "crate::shim"),
 ];
@@ -122,7 +123,7 @@ fn check_std(file: &File, faults: &mut Vec<String>) {
         let first = rest.first().copied().unwrap_or("");
         let instead = match (*root, *module) {
             ("std" | "core" | "alloc", "sync") if !["Arc", "Weak", "OnceLock"].contains(&first) => "shim",
-            ("std", "thread") if first != "panicking" => "shim",
+            ("std", "thread") => "rt",
             ("std", "time") if first != "Duration" => "rt",
             _ => continue,
         };
@@ -169,7 +170,7 @@ fn a_second_door_to_a_foreign_crate_is_seen() {
 fn std_primitives_outside_the_shim_are_seen() {
     sees(check, &[("src/pool/mod.rs", "use std::sync::{Arc, Weak, Mutex};")], &["std::sync::Mutex"]);
     sees(check, &[("src/retry/mod.rs", "use core::sync::atomic::AtomicU8;")], &["atomic"]);
-    sees(check, &[("src/pool/mod.rs", "fn f() { std::thread::spawn(g); }")], &["std::thread::spawn"]);
+    sees(check, &[("src/pool/mod.rs", "fn f() { std::thread::spawn(g); }")], &["std::thread::spawn", "crate::rt"]);
     sees(check, &[("src/pool/mod.rs", "use std::time::{Duration, Instant};")], &["std::time::Instant", "crate::rt"]);
     accepts(check, &[("src/shim.rs", "pub use std::sync::Mutex;")]);
 }

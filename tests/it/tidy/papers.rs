@@ -58,7 +58,19 @@ fn check_readme(files: &Sources, readme: &File, faults: &mut Vec<String>) {
     if !readme.text.lines().any(|line| line.split('#').next().unwrap_or("").trim() == "cargo test") {
         faults.push(readme.fault(0, "no line `cargo test`: it is the command that CI runs first"));
     }
+    check_named_files(files, readme, faults);
     check_numbers(files, readme, faults);
+}
+
+/// Whatever the README names in backticks as a file or a folder of the repository exists.
+fn check_named_files(files: &Sources, readme: &File, faults: &mut Vec<String>) {
+    for name in readme.text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let is_path = ["src/", "tests/", "benches/", "examples/"].iter().any(|root| name.starts_with(root));
+        if is_path && !files.has(name) {
+            let offset = name.as_ptr() as usize - readme.text.as_ptr() as usize;
+            faults.push(readme.fault(offset, &format!("there is no `{name}`; correct the path")));
+        }
+    }
 }
 
 /// The last cell of each row under `## Numbers` is the bench behind it: `` `ratios pool/trivial` `` is that case in
@@ -115,6 +127,9 @@ fn a_readme_that_is_not_tested_is_seen() {
     sees(check, &[("README.md", README), ("src/lib.rs", "mod pool;"), BENCH], &["doc-test"]);
     let ignored = README.replace("```sh", "```rust,ignore");
     sees(check, &[("README.md", &ignored), ("src/lib.rs", INDEX), BENCH], &["README.md:2", "not run"]);
+    let lost = README.replace("## MSRV", "`tests/models` and `tests/it/pool.rs`");
+    let models = ("tests/models/src/lib.rs", "");
+    sees(check, &[("README.md", &lost), ("src/lib.rs", INDEX), BENCH, models], &["README.md:9", "`tests/it/pool.rs`"]);
     let silent = README.replace("cargo test ", "cargo bench");
     sees(check, &[("README.md", &silent), ("src/lib.rs", INDEX), BENCH], &["cargo test"]);
 }

@@ -52,6 +52,12 @@ impl Sources {
         self.0.iter().find(|file| file.path == path)
     }
 
+    /// Whether there is a file, or a folder with a file, of this name.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        self.0.iter().any(|file| file.path == path || file.path.starts_with(&folder))
+    }
+
     /// The Rust files whose path starts with `prefix`.
     pub(super) fn rust<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a File> {
         self.0.iter().filter(move |file| file.path.starts_with(prefix) && is_rust(&file.path))

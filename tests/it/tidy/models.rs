@@ -22,9 +22,10 @@ fn check(files: &Sources) -> Vec<String> {
     faults
 }
 
-/// A file with tests that names the model checker. Property tests live beside the models and do not.
+/// A file with tests that names the model checker or stands in its folder. Property tests do neither.
 fn is_model(file: &File) -> bool {
-    file.code.contains("#[test]") && words(file).any(|(_, word)| word == "loom")
+    let is_loom = file.path.contains("/loom/") || words(file).any(|(_, word)| word == "loom");
+    file.code.contains("#[test]") && is_loom
 }
 
 #[test]
@@ -38,6 +39,8 @@ const MODEL: &str = "// Seen to fail: with the second look at `ready` removed.\n
 fn a_model_with_one_thread_is_seen() {
     let alone = MODEL.replace("thread::spawn(f)", "f()");
     sees(check, &[("tests/models/tests/engine.rs", &alone)], &["tests/models/tests/engine.rs:1", "second thread"]);
+    let hidden = alone.replace("loom", "crate::support");
+    sees(check, &[("tests/models/tests/loom/engine.rs", &hidden)], &["second thread"]);
     accepts(check, &[("tests/models/tests/engine.rs", MODEL), ("tests/models/tests/oracle.rs", "#[test] fn f() {}")]);
 }
 

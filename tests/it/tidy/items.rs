@@ -7,6 +7,7 @@ use super::source::File;
 pub(super) struct Header<'a> {
     pub(super) offset: usize,
     pub(super) text: &'a str,
+    pub(super) attributes: &'a str,
     /// The lines of its `///` comments.
     pub(super) docs: Vec<&'a str>,
     /// The braces around it, outermost first.
@@ -145,8 +146,9 @@ fn header<'a>(file: &'a File, start: usize, end: usize, within: &[Brace<'a>]) ->
         offset += balanced(rest, '[', ']');
     }
     let text = file.code[offset..end].trim_end();
+    let attributes = file.code[start..offset].trim();
     let docs = file.comments[start..offset].lines().map(str::trim).filter(|line| line.starts_with("///"));
-    (!text.is_empty()).then(|| Header { offset, text, docs: docs.collect(), within: within.to_vec() })
+    (!text.is_empty()).then(|| Header { offset, text, attributes, docs: docs.collect(), within: within.to_vec() })
 }
 
 fn brace(text: &str) -> Brace<'_> {
@@ -186,6 +188,7 @@ fn a_method_knows_its_owner_and_its_documentation() {
     let function = wait.public_function().expect("a public function");
     assert_eq!((function.name, function.returns, function.is_async), ("wait", "Result<T, [u8; 4]>", true));
     assert_eq!(wait.owner(), Some("Pool"));
+    assert_eq!(wait.attributes, "#[must_use]");
     assert_eq!(wait.docs, ["/// Waits.", "///", "/// # Cancel safety"]);
     assert!(headers.iter().any(|header| header.public_type() == Some("Pool") && header.docs == ["/// A pool."]));
     let poll = headers.iter().find(|header| header.text.starts_with("fn poll")).expect("a private function");

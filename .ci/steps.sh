@@ -178,6 +178,25 @@ step_msrv() {
     CARGO_TARGET_DIR="$(target_dir)/msrv" cargo "+$toolchain" check -p flowgate --lib
 }
 
+# Every crate of the lock file can be used under licences that deny.toml allows. Less than cargo-deny reads, but always there.
+step_licences() {
+    local allowed
+    allowed=$(sed -n 's/^allow = \[\(.*\)\]$/\1/p' deny.toml | tr -d '" ' | tr ',' '|')
+    # Each part of an `AND` needs one of its alternatives allowed; `/` is an old way to write `OR`.
+    cargo metadata --format-version 1 --all-features |
+        grep -Eo '"license":("[^"]*"|null)' | sort | uniq -c | tee /dev/stderr |
+        sed -E 's/^ *[0-9]+ "license"://; s/"//g; s/[()]//g; s# */ *# OR #g' |
+        awk -v allowed="^($allowed)\$" '{
+            parts = split($0, part, / AND /)
+            for (i = 1; i <= parts; i++) {
+                ok = 0
+                choices = split(part[i], choice, / OR /)
+                for (j = 1; j <= choices; j++) if (choice[j] ~ allowed) ok = 1
+                if (!ok) { print "not allowed by deny.toml: " $0; bad = 1 }
+            }
+        } END { exit bad }'
+}
+
 step_deny() {
     cargo deny --version >/dev/null 2>&1 || skip "cargo-deny is not installed"
     cargo deny --offline --all-features check licenses bans sources

@@ -49,11 +49,7 @@ fn main() -> ExitCode {
 
 fn list(cases: &[Case]) {
     for case in cases {
-        let names: Vec<_> = case
-            .contenders
-            .iter()
-            .map(|contender| contender.name)
-            .collect();
+        let names: Vec<_> = case.contenders.iter().map(|contender| contender.name).collect();
         println!("{} {}", case.name, names.join(" "));
     }
 }
@@ -75,11 +71,7 @@ fn compare(args: &Args, cases: Vec<Case>) -> Report {
     if !args.json {
         println!("{machine}");
     }
-    let allocs = if args.no_allocs {
-        Table::default()
-    } else {
-        counted(args)
-    };
+    let allocs = if args.no_allocs { Table::default() } else { counted(args) };
     let mut reports = Vec::with_capacity(cases.len());
     for case in cases {
         let report = CaseReport::new(&measure(case, &plan), &allocs);
@@ -90,11 +82,7 @@ fn compare(args: &Args, cases: Vec<Case>) -> Report {
         }
         reports.push(report);
     }
-    Report {
-        machine,
-        quick: args.quick,
-        cases: reports,
-    }
+    Report { machine, quick: args.quick, cases: reports }
 }
 
 /// The allocation pass; without it the table has its other columns.

@@ -46,11 +46,7 @@ impl Table {
 
 impl FromIterator<Row> for Table {
     fn from_iter<I: IntoIterator<Item = Row>>(rows: I) -> Self {
-        Self(
-            rows.into_iter()
-                .map(|row| ((row.case.clone(), row.contender.clone()), row))
-                .collect(),
-        )
+        Self(rows.into_iter().map(|row| ((row.case.clone(), row.contender.clone()), row)).collect())
     }
 }
 
@@ -92,28 +88,13 @@ pub fn count_all(cases: &[Case], workers: usize, count: fn() -> Count) -> Vec<Ro
     rows
 }
 
-fn counted(
-    case: &Case,
-    contender: &Contender,
-    ops: u64,
-    workers: usize,
-    count: fn() -> Count,
-) -> Count {
+fn counted(case: &Case, contender: &Contender, ops: u64, workers: usize, count: fn() -> Count) -> Count {
     let setup = Setup::new(case.shape, ops, workers);
     let before = count();
     let checksum = (contender.run)(&setup);
     let after = count();
-    assert_eq!(
-        checksum,
-        (case.checksum)(ops),
-        "{}: {} lost or changed a result",
-        case.name,
-        contender.name
-    );
-    Count {
-        blocks: after.blocks - before.blocks,
-        bytes: after.bytes - before.bytes,
-    }
+    assert_eq!(checksum, (case.checksum)(ops), "{}: {} lost or changed a result", case.name, contender.name);
+    Count { blocks: after.blocks - before.blocks, bytes: after.bytes - before.bytes }
 }
 
 /// Runs the counting program at `program` over the cases that `args` select.
@@ -126,10 +107,7 @@ pub fn run_pass(program: &Path, args: &Args) -> Result<Table, PassError> {
     if let Some(only) = &args.only {
         command.args(["--only", only]);
     }
-    let output = command
-        .args(&args.filters)
-        .stderr(Stdio::inherit())
-        .output()?;
+    let output = command.args(&args.filters).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(PassError::Status(output.status));
     }

@@ -95,13 +95,8 @@ impl Args {
     /// The cases that the filters and `--only` leave; a case without a contender left is dropped.
     #[must_use]
     pub fn select(&self, cases: Vec<Case>) -> Vec<Case> {
-        let wanted = |name: &str| {
-            self.filters.is_empty()
-                || self
-                    .filters
-                    .iter()
-                    .any(|filter| name.contains(filter.as_str()))
-        };
+        let wanted =
+            |name: &str| self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
         let mut selected: Vec<Case> = cases.into_iter().filter(|case| wanted(case.name)).collect();
         if let Some(only) = &self.only {
             for case in &mut selected {

@@ -27,10 +27,7 @@ impl Case {
     /// The highest ratio wanted against `rival`, if there is one.
     #[must_use]
     pub fn target(&self, rival: &str) -> Option<f64> {
-        self.targets
-            .iter()
-            .find(|(name, _)| *name == rival)
-            .map(|(_, target)| *target)
+        self.targets.iter().find(|(name, _)| *name == rival).map(|(_, target)| *target)
     }
 
     /// `ops`, rounded down to a multiple of the producers, and at least one operation each.
@@ -71,16 +68,8 @@ impl Setup {
     /// If the runtime's threads cannot be started.
     #[must_use]
     pub fn new(shape: Shape, ops: u64, workers: usize) -> Self {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_time()
-            .build()
-            .expect("a runtime");
-        Self {
-            shape,
-            ops,
-            runtime,
-        }
+        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build().expect("a runtime");
+        Self { shape, ops, runtime }
     }
 
     /// Drives `future` on the calling thread, beside the runtime's workers.
@@ -91,8 +80,7 @@ impl Setup {
     /// Jobs of each producer: contiguous ranges that together are `0..ops`.
     pub fn shares(&self) -> impl Iterator<Item = std::ops::Range<u64>> + use<> {
         let share = self.ops / self.shape.producers as u64;
-        (0..self.shape.producers as u64)
-            .map(move |producer| producer * share..(producer + 1) * share)
+        (0..self.shape.producers as u64).map(move |producer| producer * share..(producer + 1) * share)
     }
 
     /// Unread results allowed to each producer.

@@ -37,11 +37,7 @@ impl Plan {
     #[must_use]
     pub fn new(workers: usize, rounds: Option<usize>, quick: bool, cases: usize) -> Self {
         let budget = quick.then(|| QUICK_BUDGET / u32::try_from(cases.max(1)).unwrap_or(u32::MAX));
-        Self {
-            workers,
-            rounds: rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }),
-            budget,
-        }
+        Self { workers, rounds: rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }), budget }
     }
 }
 
@@ -98,18 +94,9 @@ pub fn run_once(case: &Case, contender: &Contender, ops: u64, workers: usize) ->
     let (cpu, wall) = (ProcessTime::now(), Instant::now());
     let checksum = (contender.run)(&setup);
     let (cpu, wall) = (cpu.elapsed(), wall.elapsed());
-    assert_eq!(
-        checksum,
-        (case.checksum)(ops),
-        "{}: {} lost or changed a result",
-        case.name,
-        contender.name
-    );
+    assert_eq!(checksum, (case.checksum)(ops), "{}: {} lost or changed a result", case.name, contender.name);
     let per_op = |time: Duration| time.as_secs_f64() * 1e9 / ops as f64;
-    Sample {
-        cpu_ns: per_op(cpu),
-        wall_ns: per_op(wall),
-    }
+    Sample { cpu_ns: per_op(cpu), wall_ns: per_op(wall) }
 }
 
 /// Measures one case.
@@ -119,10 +106,7 @@ pub fn measure(case: Case, plan: &Plan) -> Measured {
     let mut series: Vec<Series> = case
         .contenders
         .iter()
-        .map(|contender| Series {
-            contender: contender.name,
-            samples: Vec::with_capacity(plan.rounds),
-        })
+        .map(|contender| Series { contender: contender.name, samples: Vec::with_capacity(plan.rounds) })
         .collect();
     for round in 0..plan.rounds {
         for place in rotation(case.contenders.len(), round) {
@@ -136,11 +120,8 @@ pub fn measure(case: Case, plan: &Plan) -> Measured {
 /// The warm-up round; returns the operations of a measured run.
 fn sized(case: &Case, plan: &Plan) -> u64 {
     let warm_up = case.whole_ops((case.ops / 8).max(MIN_OPS));
-    let round_ns: f64 = case
-        .contenders
-        .iter()
-        .map(|contender| run_once(case, contender, warm_up, plan.workers).wall_ns)
-        .sum();
+    let round_ns: f64 =
+        case.contenders.iter().map(|contender| run_once(case, contender, warm_up, plan.workers).wall_ns).sum();
     let Some(budget) = plan.budget else {
         return case.whole_ops(case.ops);
     };

@@ -74,8 +74,7 @@ impl RatioReport {
     /// Whether the median is above the target, as printed with two digits.
     #[must_use]
     pub fn behind(&self) -> bool {
-        self.target
-            .is_some_and(|target| (self.spread.median * 100.0).round() > (target * 100.0).round())
+        self.target.is_some_and(|target| (self.spread.median * 100.0).round() > (target * 100.0).round())
     }
 }
 
@@ -90,30 +89,21 @@ impl CaseReport {
             wall_ns: Spread::of(&series.by(Clock::Wall)),
             allocs: allocs
                 .get(case.name, series.contender)
-                .map(|row| AllocReport {
-                    blocks: row.blocks,
-                    bytes: row.bytes,
-                }),
+                .map(|row| AllocReport { blocks: row.blocks, bytes: row.bytes }),
         });
-        let ratios = measured
-            .series
-            .split_first()
-            .map_or_else(Vec::new, |(ours, rivals)| {
-                let ours = ours.by(case.judged_by);
-                let ratio = |rival: &crate::harness::Series| RatioReport {
-                    rival: rival.contender,
-                    spread: paired_ratios(&ours, &rival.by(case.judged_by)),
-                    target: case.target(rival.contender),
-                };
-                rivals.iter().map(ratio).collect()
-            });
+        let ratios = measured.series.split_first().map_or_else(Vec::new, |(ours, rivals)| {
+            let ours = ours.by(case.judged_by);
+            let ratio = |rival: &crate::harness::Series| RatioReport {
+                rival: rival.contender,
+                spread: paired_ratios(&ours, &rival.by(case.judged_by)),
+                target: case.target(rival.contender),
+            };
+            rivals.iter().map(ratio).collect()
+        });
         Self {
             name: case.name,
             ops: measured.ops,
-            rounds: measured
-                .series
-                .first()
-                .map_or(0, |series| series.samples.len()),
+            rounds: measured.series.first().map_or(0, |series| series.samples.len()),
             judged_by: case.judged_by,
             contenders: contenders.collect(),
             ratios,

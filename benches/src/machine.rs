@@ -12,15 +12,7 @@ use crate::pool::load;
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions belong beside the figures.
-const NAMED: [&str; 7] = [
-    "tokio",
-    "async-channel",
-    "flume",
-    "kanal",
-    "futures-util",
-    "tower",
-    "parking_lot",
-];
+const NAMED: [&str; 7] = ["tokio", "async-channel", "flume", "kanal", "futures-util", "tower", "parking_lot"];
 
 /// Machine, compiler, and versions of tokio and the rivals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,31 +51,19 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "machine: {}, {} cores, {}, {}",
-            self.cpu, self.cores, self.system, self.rustc
-        )?;
+        write!(f, "machine: {}, {} cores, {}, {}", self.cpu, self.cores, self.system, self.rustc)?;
         for (name, version) in &self.versions {
             write!(f, ", {name} {version}")?;
         }
-        write!(
-            f,
-            "; {} tokio workers; 1us job = {} ns",
-            self.workers, self.busy_job_ns
-        )
+        write!(f, "; {} tokio workers; 1us job = {} ns", self.workers, self.busy_job_ns)
     }
 }
 
 /// Versions of `names` in the text of a lock file; the newest where there are several.
 #[must_use]
 pub fn locked_versions(lock: &str, names: &[&str]) -> BTreeMap<String, String> {
-    let value = |line: &str, key: &str| {
-        line.strip_prefix(key)?
-            .strip_prefix(" = \"")?
-            .strip_suffix('"')
-            .map(str::to_owned)
-    };
+    let value =
+        |line: &str, key: &str| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"').map(str::to_owned);
     let mut versions = BTreeMap::new();
     let mut name = None;
     for line in lock.lines() {
@@ -100,20 +80,14 @@ pub fn locked_versions(lock: &str, names: &[&str]) -> BTreeMap<String, String> {
 
 fn cpu_model() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find(|line| line.starts_with("model name"))
-        .and_then(|line| line.split(':').nth(1));
+    let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(':').nth(1));
     model.map_or_else(|| "unknown".to_owned(), |model| model.trim().to_owned())
 }
 
 fn rustc_version() -> String {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let output = Command::new(rustc).arg("--version").output();
-    let text = output
-        .ok()
-        .filter(|output| output.status.success())
-        .map(|output| output.stdout);
+    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     text.and_then(|text| String::from_utf8(text).ok())
         .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }

@@ -20,21 +20,12 @@ impl Spread {
     /// If `figures` is empty or holds a NaN.
     #[must_use]
     pub fn of(figures: &[f64]) -> Self {
-        assert!(
-            figures.iter().all(|figure| !figure.is_nan()),
-            "a figure is not a number"
-        );
+        assert!(figures.iter().all(|figure| !figure.is_nan()), "a figure is not a number");
         let mut sorted = figures.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else {
-            panic!("no figures")
-        };
+        let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { panic!("no figures") };
         let half = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[half]
-        } else {
-            f64::midpoint(sorted[half - 1], sorted[half])
-        };
+        let median = if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) };
         Self { median, min, max }
     }
 }
@@ -47,15 +38,8 @@ impl Spread {
 #[must_use]
 pub fn paired_ratios(ours: &[f64], rival: &[f64]) -> Spread {
     assert_eq!(ours.len(), rival.len(), "rounds must pair up");
-    assert!(
-        rival.iter().all(|figure| *figure > 0.0),
-        "a rival cannot cost nothing"
-    );
-    let ratios: Vec<f64> = ours
-        .iter()
-        .zip(rival)
-        .map(|(ours, rival)| ours / rival)
-        .collect();
+    assert!(rival.iter().all(|figure| *figure > 0.0), "a rival cannot cost nothing");
+    let ratios: Vec<f64> = ours.iter().zip(rival).map(|(ours, rival)| ours / rival).collect();
     Spread::of(&ratios)
 }
 

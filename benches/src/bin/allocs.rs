@@ -16,10 +16,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn count() -> Count {
     let stats = ALLOCATOR.stats();
     // `bytes_allocated` has what reallocations added.
-    Count {
-        blocks: (stats.allocations + stats.reallocations) as u64,
-        bytes: stats.bytes_allocated as u64,
-    }
+    Count { blocks: (stats.allocations + stats.reallocations) as u64, bytes: stats.bytes_allocated as u64 }
 }
 
 fn main() -> ExitCode {

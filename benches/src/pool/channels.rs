@@ -41,10 +41,7 @@ pub struct Workers<C: Channel, L> {
 
 impl<C: Channel, L> Clone for Workers<C, L> {
     fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            load: PhantomData,
-        }
+        Self { sender: self.sender.clone(), load: PhantomData }
     }
 }
 
@@ -63,10 +60,7 @@ impl<C: Channel, L: Load> Pool<L> for Workers<C, L> {
                 }
             });
         }
-        Self {
-            sender,
-            load: PhantomData,
-        }
+        Self { sender, load: PhantomData }
     }
 
     async fn submit(&self, job: u64) -> oneshot::Receiver<u64> {

@@ -37,12 +37,7 @@ pub fn windowed<P: Pool<L>, L: Plain>(setup: &Setup) -> u64 {
     setup.block_on(async {
         let pool = P::start(&setup.shape, L::default());
         let window = setup.window_share();
-        let sum = sum_of(
-            setup
-                .shares()
-                .map(|share| produce(pool.clone(), share, window)),
-        )
-        .await;
+        let sum = sum_of(setup.shares().map(|share| produce(pool.clone(), share, window))).await;
         pool.finish(setup.ops).await;
         sum
     })

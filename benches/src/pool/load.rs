@@ -91,11 +91,7 @@ impl Tally {
     /// A tally that is complete after `jobs` results.
     #[must_use]
     pub fn expecting(jobs: u64) -> Self {
-        Self {
-            sum: AtomicU64::new(0),
-            left: AtomicU64::new(jobs),
-            done: Notify::new(),
-        }
+        Self { sum: AtomicU64::new(0), left: AtomicU64::new(jobs), done: Notify::new() }
     }
 
     fn record(&self, result: u64) {
@@ -114,11 +110,7 @@ impl Tally {
     pub async fn complete(&self) -> u64 {
         self.done.notified().await;
         // Ordering: Acquire, partner of the decrement in `record`: all additions are visible.
-        assert_eq!(
-            self.left.load(Ordering::Acquire),
-            0,
-            "woken before the last result"
-        );
+        assert_eq!(self.left.load(Ordering::Acquire), 0, "woken before the last result");
         self.sum.load(Ordering::Relaxed)
     }
 }

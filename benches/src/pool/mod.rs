@@ -8,10 +8,10 @@ pub mod driver;
 pub mod load;
 pub mod rivals;
 
-use crate::case::{Case, Clock, Contender, Setup, Shape};
+use crate::case::{Case, Clock, Contender, Shape};
 use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
-use load::{Busy, Counted, Load, Plain, Sleeping, Trivial, Yielding};
+use load::{Busy, Counted, Plain, Sleeping, Trivial, Yielding};
 use rivals::{BareSpawn, SpawnSemaphore, Tower};
 
 type Targets = &'static [(&'static str, f64)];
@@ -23,42 +23,12 @@ const CHANNEL: &str = "async-channel+oneshot";
 #[must_use]
 pub fn cases() -> Vec<Case> {
     vec![
-        case::<Trivial>(
-            "pool/trivial/p1",
-            wide(1),
-            160_000,
-            &[(SPAWN, 0.15), (CHANNEL, 0.5)],
-        ),
-        case::<Trivial>(
-            "pool/trivial/p4",
-            wide(4),
-            160_000,
-            &[(SPAWN, 0.19), (CHANNEL, 0.5)],
-        ),
-        case::<Yielding>(
-            "pool/yield/p1",
-            wide(1),
-            120_000,
-            &[(SPAWN, 0.30), (CHANNEL, 0.5)],
-        ),
-        case::<Yielding>(
-            "pool/yield/p4",
-            wide(4),
-            120_000,
-            &[(SPAWN, 0.30), (CHANNEL, 0.5)],
-        ),
-        case::<Busy>(
-            "pool/1us/p1",
-            wide(1),
-            60_000,
-            &[(SPAWN, 0.52), (CHANNEL, 0.5)],
-        ),
-        case::<Busy>(
-            "pool/1us/p4",
-            wide(4),
-            60_000,
-            &[(SPAWN, 0.60), (CHANNEL, 0.5)],
-        ),
+        case::<Trivial>("pool/trivial/p1", wide(1), 160_000, &[(SPAWN, 0.15), (CHANNEL, 0.5)]),
+        case::<Trivial>("pool/trivial/p4", wide(4), 160_000, &[(SPAWN, 0.19), (CHANNEL, 0.5)]),
+        case::<Yielding>("pool/yield/p1", wide(1), 120_000, &[(SPAWN, 0.30), (CHANNEL, 0.5)]),
+        case::<Yielding>("pool/yield/p4", wide(4), 120_000, &[(SPAWN, 0.30), (CHANNEL, 0.5)]),
+        case::<Busy>("pool/1us/p1", wide(1), 60_000, &[(SPAWN, 0.52), (CHANNEL, 0.5)]),
+        case::<Busy>("pool/1us/p4", wide(4), 60_000, &[(SPAWN, 0.60), (CHANNEL, 0.5)]),
         round_trip(),
         sleep(),
         full(),
@@ -67,12 +37,7 @@ pub fn cases() -> Vec<Case> {
 
 /// The limits of all cases but `pool/full`.
 fn wide(producers: usize) -> Shape {
-    Shape {
-        producers,
-        slots: 16,
-        capacity: 1024,
-        window: 1024,
-    }
+    Shape { producers, slots: 16, capacity: 1024, window: 1024 }
 }
 
 /// The sum of `job + 1` over `0..ops`.
@@ -82,33 +47,16 @@ fn sum_of_results(ops: u64) -> u64 {
 
 fn case<L: Plain>(name: &'static str, shape: Shape, ops: u64, targets: Targets) -> Case {
     let mut contenders = delivering::<L>();
-    contenders.push(Contender {
-        name: "joinset+semaphore",
-        run: rivals::join_set::<L>,
-    });
-    contenders.push(Contender {
-        name: "buffer_unordered",
-        run: rivals::buffer_unordered::<L>,
-    });
-    Case {
-        name,
-        shape,
-        ops,
-        checksum: sum_of_results,
-        judged_by: Clock::Cpu,
-        contenders,
-        targets,
-    }
+    contenders.push(Contender { name: "joinset+semaphore", run: rivals::join_set::<L> });
+    contenders.push(Contender { name: "buffer_unordered", run: rivals::buffer_unordered::<L> });
+    Case { name, shape, ops, checksum: sum_of_results, judged_by: Clock::Cpu, contenders, targets }
 }
 
 /// One job at a time: submit, await, next.
 fn round_trip() -> Case {
     Case {
         name: "pool/roundtrip/p1",
-        shape: Shape {
-            window: 1,
-            ..wide(1)
-        },
+        shape: Shape { window: 1, ..wide(1) },
         ops: 80_000,
         checksum: sum_of_results,
         judged_by: Clock::Cpu,
@@ -121,12 +69,7 @@ fn round_trip() -> Case {
 fn sleep() -> Case {
     Case {
         judged_by: Clock::Wall,
-        ..case::<Sleeping>(
-            "pool/sleep/p1",
-            wide(1),
-            1_600,
-            &[(SPAWN, 1.05), (CHANNEL, 1.05)],
-        )
+        ..case::<Sleeping>("pool/sleep/p1", wide(1), 1_600, &[(SPAWN, 1.05), (CHANNEL, 1.05)])
     }
 }
 
@@ -134,10 +77,7 @@ fn sleep() -> Case {
 fn full() -> Case {
     Case {
         name: "pool/full/p4",
-        shape: Shape {
-            capacity: 64,
-            ..wide(4)
-        },
+        shape: Shape { capacity: 64, ..wide(4) },
         ops: 120_000,
         checksum: sum_of_results,
         judged_by: Clock::Cpu,
@@ -166,16 +106,10 @@ fn delivering<L: Plain>() -> Vec<Contender> {
 
 /// A contender whose producers keep a window of handles.
 fn windowed<P: Pool<L>, L: Plain>(name: &'static str) -> Contender {
-    Contender {
-        name,
-        run: driver::windowed::<P, L>,
-    }
+    Contender { name, run: driver::windowed::<P, L> }
 }
 
 /// A contender whose producers keep no handle.
 fn detaching<P: Pool<Counted>>(name: &'static str) -> Contender {
-    Contender {
-        name,
-        run: detached::<P>,
-    }
+    Contender { name, run: detached::<P> }
 }

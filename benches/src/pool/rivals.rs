@@ -1,5 +1,6 @@
 //! Rivals built from tokio's, futures' and tower's own parts.
 
+use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -28,17 +29,11 @@ impl<L: Load> Pool<L> for SpawnSemaphore<L> {
     type Handle = JoinHandle<u64>;
 
     fn start(shape: &Shape, load: L) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(shape.slots)),
-            load,
-        }
+        Self { permits: Arc::new(Semaphore::new(shape.slots)), load }
     }
 
     async fn submit(&self, job: u64) -> JoinHandle<u64> {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("never closed");
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("never closed");
         let run = self.load.clone().run(job);
         tokio::spawn(async move {
             let result = run.await;
@@ -76,10 +71,7 @@ impl<L: Load> Service<u64> for Handler<L> {
     type Error = tower::BoxError;
     type Future = Answer;
 
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
         std::task::Poll::Ready(Ok(()))
     }
 
@@ -90,10 +82,22 @@ impl<L: Load> Service<u64> for Handler<L> {
 }
 
 /// tower's `Buffer` over its `ConcurrencyLimit`, each response driven by a task, since a buffer's responses run only
-/// while they are polled.
-#[derive(Clone, Debug)]
+/// while they are polled. The handler's future is boxed, because a service names its future's type: one allocation of
+/// the contender's several.
 pub struct Tower<L: Load> {
     service: Buffer<u64, <ConcurrencyLimit<Handler<L>> as Service<u64>>::Future>,
+}
+
+impl<L: Load> Clone for Tower<L> {
+    fn clone(&self) -> Self {
+        Self { service: self.service.clone() }
+    }
+}
+
+impl<L: Load> fmt::Debug for Tower<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tower").finish_non_exhaustive()
+    }
 }
 
 impl<L: Load> Pool<L> for Tower<L> {
@@ -102,9 +106,7 @@ impl<L: Load> Pool<L> for Tower<L> {
 
     fn start(shape: &Shape, load: L) -> Self {
         let limited = ConcurrencyLimit::new(Handler(load), shape.slots);
-        Self {
-            service: Buffer::new(limited, shape.capacity - shape.slots),
-        }
+        Self { service: Buffer::new(limited, shape.capacity - shape.slots) }
     }
 
     async fn submit(&self, job: u64) -> JoinHandle<u64> {
@@ -119,21 +121,11 @@ pub fn join_set<L: Plain>(setup: &Setup) -> u64 {
     setup.block_on(async {
         let permits = Arc::new(Semaphore::new(setup.shape.slots));
         let window = setup.window_share();
-        sum_of(
-            setup
-                .shares()
-                .map(|share| produce_joined(Arc::clone(&permits), L::default(), share, window)),
-        )
-        .await
+        sum_of(setup.shares().map(|share| produce_joined(Arc::clone(&permits), L::default(), share, window))).await
     })
 }
 
-async fn produce_joined<L: Load>(
-    permits: Arc<Semaphore>,
-    load: L,
-    jobs: Range<u64>,
-    window: usize,
-) -> u64 {
+async fn produce_joined<L: Load>(permits: Arc<Semaphore>, load: L, jobs: Range<u64>, window: usize) -> u64 {
     let mut unread = JoinSet::new();
     let mut sum = 0;
     for job in jobs {
@@ -142,10 +134,7 @@ async fn produce_joined<L: Load>(
         {
             sum += result.expect("a job");
         }
-        let permit = Arc::clone(&permits)
-            .acquire_owned()
-            .await
-            .expect("never closed");
+        let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
         let run = load.clone().run(job);
         unread.spawn(async move {
             let result = run.await;

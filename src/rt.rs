@@ -4,9 +4,13 @@
 //! says *what* it waits for and this file says *how*.
 
 use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 pub(crate) use tokio::time::{Instant, Sleep};
+pub(crate) use tokio_util::sync::CancellationToken;
 
 /// The runtime that was current when a pool was built. Tasks are spawned on it from any thread.
 #[derive(Clone, Debug)]
@@ -31,6 +35,18 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// `at` as the time since a moment that is fixed once per process: the `now` of whatever several pools may share, such
+/// as a retry budget.
+pub(crate) fn since_epoch(at: Instant) -> Duration {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    // A day early, so that a paused clock that is slightly behind the real one does not start before it.
+    let epoch = EPOCH.get_or_init(|| {
+        let now = std::time::Instant::now();
+        now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now).into()
+    });
+    at.saturating_duration_since(*epoch)
+}
+
 /// A future that is ready once `duration` has passed. Waits far in the future are cut to what the timer holds.
 #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub(crate) fn sleep(duration: Duration) -> Sleep {
@@ -45,4 +61,38 @@ pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
 /// A random number for jitter; not for secrets.
 pub(crate) fn random() -> u64 {
     fastrand::u64(..)
+}
+
+/// Lets others run once this task has used up its share of the current poll.
+pub(crate) async fn yield_if_spent() {
+    tokio::task::coop::consume_budget().await;
+}
+
+/// The moment `duration` from now; one in the far future, if there is no such moment.
+pub(crate) fn after(duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+    let now = now();
+    now.checked_add(duration).unwrap_or(now + FAR)
+}
+
+/// Runs `future` on the calling thread, which sleeps while it is pending.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        // An unpark that came before this makes it return at once; one without a wake-up costs a poll.
+        std::thread::park();
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }

@@ -1,0 +1,16 @@
+//! The small state machines that everything above stands on.
+//!
+//! A kernel imports the shim and other kernels, nothing else: no runtime, no clock, no user code. The model
+//! package compiles these same files over a model checker's shim and explores their interleavings.
+//!
+//! | kernel | what it is |
+//! |---|---|
+//! | [`slab`] | places with stable keys, and first-in-first-out lists threaded through them |
+//! | [`alarms`] | a heap of due times from which any entry can be taken out |
+//! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
+//! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+
+pub(crate) mod alarms;
+pub(crate) mod cell;
+pub(crate) mod engine;
+pub(crate) mod slab;

@@ -1,0 +1,233 @@
+//! Building a pool: every option is checked once, here.
+
+use super::error::{BuildError, JobError};
+use super::handler::{Attempt, ByAttempt, ByHandler, ByState, Exec, Handler, JobFn};
+use super::runner::Runner;
+use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
+use super::timer::Timer;
+use super::{Cx, WorkerPool};
+use crate::kernel::engine::{Engine, Limits};
+use crate::retry::RetryPolicy;
+use crate::rt::Runtime;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most run slots a pool may have.
+const MAX_CONCURRENCY: usize = 1 << 20;
+/// The most jobs a pool may hold: places are named by 32 bits.
+const MAX_CAPACITY: usize = 1 << 31;
+
+/// The options of a [`WorkerPool`]; made by [`WorkerPool::builder`].
+///
+/// | option | default | bounds |
+/// |---|---|---|
+/// | [`concurrency`](Self::concurrency) | none: required | jobs in an attempt at once |
+/// | [`queue`](Self::queue) | as many as slots | jobs accepted beyond those; capacity is the sum |
+/// | [`retry`](Self::retry) | one attempt | attempts, their spacing, and the share of retries in the traffic |
+/// | [`max_parked`](Self::max_parked) | the capacity | jobs between two attempts |
+/// | [`attempt_timeout`](Self::attempt_timeout) | none | the time of one attempt |
+/// | [`deadline`](Self::deadline) | none | the time of a job from its acceptance, waits included |
+/// | [`cancel_grace`](Self::cancel_grace) | zero | the time a cancelled attempt may still take |
+#[must_use = "a builder does nothing until it is built"]
+pub struct WorkerPoolBuilder<J, T, E> {
+    concurrency: Option<usize>,
+    queue: Option<usize>,
+    max_parked: Option<usize>,
+    retry: Option<RetryPolicy<E>>,
+    attempt_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    cancel_grace: Duration,
+    on_dead_letter: Option<DeadLetterHook<J, E>>,
+    of: std::marker::PhantomData<fn(J) -> T>,
+}
+
+impl<J, T, E> WorkerPoolBuilder<J, T, E> {
+    pub(super) fn new() -> Self {
+        Self {
+            concurrency: None,
+            queue: None,
+            max_parked: None,
+            retry: None,
+            attempt_timeout: None,
+            deadline: None,
+            cancel_grace: Duration::ZERO,
+            on_dead_letter: None,
+            of: std::marker::PhantomData,
+        }
+    }
+
+    /// The run slots: how many jobs may be in an attempt at once, 1 to 1,048,576. Required.
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.concurrency = Some(slots);
+        self
+    }
+
+    /// How many jobs beyond the run slots may be accepted, queued or between two attempts. 0 is allowed: then a job is
+    /// accepted only if there is a slot for it. The capacity, slots and queue, is at most 2,147,483,648.
+    pub fn queue(mut self, jobs: usize) -> Self {
+        self.queue = Some(jobs);
+        self
+    }
+
+    /// How failed attempts are repeated. Without it, there is one attempt.
+    ///
+    /// A job keeps its place while it waits for another attempt, and frees its slot: a retry needs no room to come
+    /// back, and cannot be lost or block anybody.
+    pub fn retry(mut self, policy: RetryPolicy<E>) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// How many jobs may wait for another attempt at once, 0 to the capacity, which is the default: a failing
+    /// dependency then fills the pool and submitters feel it. With a lower value fresh jobs keep some room, and a
+    /// job that finds no room to wait ends with [`StopReason::ParkedFull`](crate::StopReason::ParkedFull).
+    pub fn max_parked(mut self, jobs: usize) -> Self {
+        self.max_parked = Some(jobs);
+        self
+    }
+
+    /// How long one attempt may take, above zero, counted from its first await. The attempt's future is then dropped,
+    /// and the retry policy decides; the last bin is `timed_out`.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a job may be in the pool from its acceptance to its outcome, above zero: queued, running or between
+    /// attempts. Then it ends `TimedOut`, at its next await if it runs. A retry due later than that ends the job now.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How long an attempt may go on after it was cancelled or the pool aborted, so that a handler which watches
+    /// [`Cx::cancelled`] can tidy up. Zero, the default, drops its future at the next await.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.cancel_grace = grace;
+        self
+    }
+
+    /// Is shown each job that failed, panicked or timed out for good, before its handle resolves; detached jobs too.
+    ///
+    /// Not those that were cancelled, aborted or returned. It runs in the job's slot, so it should be short; it
+    /// is never called under a lock, and a panic in it is contained.
+    pub fn on_dead_letter(mut self, hook: impl Fn(&JobError<J, E>) + Send + Sync + 'static) -> Self {
+        self.on_dead_letter = Some(Box::new(hook));
+        self
+    }
+}
+
+impl<J, T, E> WorkerPoolBuilder<J, T, E>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// Builds the pool around a closure, or async fn, that takes the job as an owned [`Attempt`].
+    ///
+    /// # Errors
+    /// [`BuildError`] names the first option that cannot be honoured, or says that there is no runtime.
+    pub fn build<F, Fut>(self, handler: F) -> Result<WorkerPool<J, T, E>, BuildError>
+    where
+        F: Fn(Attempt<J>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.finish(ByAttempt(handler))
+    }
+
+    /// Builds the pool around shared state and an async fn (or an async closure that captures nothing) which borrows
+    /// the state and the job.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_with<S, H>(self, state: S, handler: H) -> Result<WorkerPool<J, T, E>, BuildError>
+    where
+        S: Send + Sync + 'static,
+        H: AsyncFn(&S, &mut J, Cx) -> Result<T, E> + for<'a> JobFn<'a, S, J, T, E> + Send + Sync + 'static,
+    {
+        self.finish(ByState(state, handler))
+    }
+
+    /// Builds the pool around a struct that implements [`Handler`].
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_handler<H>(self, handler: H) -> Result<WorkerPool<J, T, E>, BuildError>
+    where
+        H: Handler<J, Out = T, Err = E>,
+    {
+        self.finish(ByHandler(handler))
+    }
+
+    fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
+        let limits = self.check()?;
+        let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
+        let exec = Arc::new(exec);
+        let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
+            Task::Runner => rt.spawn(Runner::new(shared, exec.clone()).run()),
+            Task::Timer => rt.spawn(Timer::new(shared).run()),
+        };
+        let options = Options {
+            retry: self.retry.filter(RetryPolicy::retries),
+            attempt_timeout: self.attempt_timeout,
+            cancel_grace: self.cancel_grace,
+            on_dead_letter: self.on_dead_letter,
+        };
+        let engine = Engine::new(limits, PoolClock::new());
+        Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch))) })
+    }
+
+    fn check(&self) -> Result<Limits, BuildError> {
+        let slots = format!("1 to {MAX_CONCURRENCY}");
+        let concurrency = self.concurrency.ok_or_else(|| refusal("concurrency", "not set", slots.clone()))?;
+        if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
+            return Err(refusal("concurrency", concurrency, slots));
+        }
+        let queue = self.queue.unwrap_or(concurrency);
+        let most = MAX_CAPACITY - concurrency;
+        if queue > most {
+            return Err(refusal("queue", queue, format!("0 to {most} with {concurrency} run slots")));
+        }
+        let capacity = concurrency + queue;
+        let max_parked = self.max_parked.unwrap_or(capacity);
+        if max_parked > capacity {
+            return Err(refusal("max_parked", max_parked, format!("0 to {capacity}, the capacity")));
+        }
+        let above_zero = || String::from("above zero");
+        for (option, value) in [("attempt_timeout", self.attempt_timeout), ("deadline", self.deadline)] {
+            if value == Some(Duration::ZERO) {
+                return Err(refusal(option, "0s", above_zero()));
+            }
+        }
+        if let (Some(timeout), Some(deadline)) = (self.attempt_timeout, self.deadline) {
+            if timeout > deadline {
+                let allowed = format!("above zero, to {deadline:?}, the deadline");
+                return Err(refusal("attempt_timeout", format_args!("{timeout:?}"), allowed));
+            }
+        }
+        if let Some(policy) = &self.retry {
+            policy.validate()?;
+        }
+        Ok(Limits { concurrency, capacity, max_parked, deadline: self.deadline.map(ticks) })
+    }
+}
+
+fn refusal(option: &'static str, value: impl fmt::Display, allowed: String) -> BuildError {
+    BuildError::Option { option, value: value.to_string(), allowed }
+}
+
+impl<J, T, E> fmt::Debug for WorkerPoolBuilder<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerPoolBuilder")
+            .field("concurrency", &self.concurrency)
+            .field("queue", &self.queue)
+            .field("max_parked", &self.max_parked)
+            .field("retry", &self.retry)
+            .field("attempt_timeout", &self.attempt_timeout)
+            .field("deadline", &self.deadline)
+            .field("cancel_grace", &self.cancel_grace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! What a handler is told about its attempt, and what it may ask for.
+
+use super::WeakPool;
+use super::shared::Shared;
+use crate::rt::{self, CancellationToken, Instant};
+use crate::shim::Mutex;
+use crate::shim::atomic::{AtomicU64, Ordering};
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// No snooze asked for.
+const AWAKE: u64 = u64::MAX;
+
+/// The state of one attempt. A runner uses one for job after job, as long as nobody else has kept a hold of it.
+pub(super) struct Context {
+    attempt: u32,
+    deadline: Option<Instant>,
+    pool: Weak<dyn Any + Send + Sync>,
+    stop: Mutex<Stop>,
+    /// Nanoseconds until the next attempt, or `AWAKE`.
+    snooze: AtomicU64,
+}
+
+#[derive(Default)]
+struct Stop {
+    cancelled: bool,
+    token: Option<CancellationToken>,
+}
+
+impl Context {
+    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>) -> Self {
+        Self { attempt: 0, deadline: None, pool, stop: Mutex::default(), snooze: AtomicU64::new(AWAKE) }
+    }
+
+    /// Makes this the state of a new attempt; a new one, if somebody has kept the old.
+    pub(super) fn renew(self: &mut Arc<Self>, attempt: u32, deadline: Option<Instant>) {
+        if Arc::get_mut(self).is_none() {
+            *self = Arc::new(Self::new(self.pool.clone()));
+        }
+        let fresh = Arc::get_mut(self).expect("nobody else holds it");
+        fresh.attempt = attempt;
+        fresh.deadline = deadline;
+        *fresh.stop.get_mut() = Stop::default();
+        *fresh.snooze.get_mut() = AWAKE;
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(super) fn cancel(&self) {
+        let token = {
+            let mut stop = self.stop.lock();
+            stop.cancelled = true;
+            stop.token.clone()
+        };
+        if let Some(token) = token {
+            token.cancel();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.stop.lock().cancelled
+    }
+
+    fn token(&self) -> CancellationToken {
+        let mut stop = self.stop.lock();
+        let token = stop.token.get_or_insert_default().clone();
+        let cancelled = stop.cancelled;
+        drop(stop);
+        if cancelled {
+            token.cancel();
+        }
+        token
+    }
+
+    pub(super) fn snoozed(&self) -> Option<Duration> {
+        // Ordering: Relaxed. The handler that stored it was polled by the task that reads it.
+        let nanos = self.snooze.load(Ordering::Relaxed);
+        (nanos != AWAKE).then(|| Duration::from_nanos(nanos))
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("attempt", &self.attempt).field("deadline", &self.deadline).finish()
+    }
+}
+
+/// What a handler is told about its attempt, and what it may ask for.
+///
+/// A clone is the same attempt's, and may be given to tasks that the handler starts: they can see its cancellation.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use flowgate::{Cx, WorkerPool};
+///
+/// async fn describe(_: &(), job: &mut &'static str, cx: Cx) -> Result<String, ()> {
+///     Ok(format!("{job}, attempt {}, cancelled: {}", cx.attempt(), cx.is_cancelled()))
+/// }
+/// let pool = WorkerPool::builder().concurrency(2).build_with((), describe).unwrap();
+/// assert_eq!(pool.run("upload").await.unwrap(), "upload, attempt 1, cancelled: false");
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cx(pub(super) Arc<Context>);
+
+impl Cx {
+    /// The number of this attempt; the first is 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt()
+    }
+
+    /// When the job must be done, if the pool has a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// How long until then; zero if it has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.0.deadline.map(|deadline| deadline.saturating_duration_since(rt::now()))
+    }
+
+    /// Whether the job has been cancelled or the pool aborted.
+    ///
+    /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
+    /// handlers of such pools, for tasks that a handler has started, and for loops that do not await.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until the job is cancelled or the pool aborted; forever if neither happens.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost when the future is dropped.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.token().cancelled_owned()
+    }
+
+    /// A token that is cancelled with the job, for code that takes one. Cancelling it does not cancel the job.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.0.token().child_token()
+    }
+
+    /// Asks for another attempt after `delay` if this one returns an error.
+    ///
+    /// Such an attempt is not counted, nor paid for from the retry budget, and the policy is not asked: it is for a
+    /// handler that knows when to come back (a rate limit, a lock held by somebody else). The job's slot is
+    /// free meanwhile, its permit is kept. A deadline still holds.
+    pub fn snooze(&self, delay: Duration) {
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(AWAKE - 1).min(AWAKE - 1);
+        // Ordering: Relaxed, read in `snoozed` by the task that polls the handler.
+        self.0.snooze.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The pool that runs this attempt, to submit more jobs to. `None` if its types are others than those named.
+    ///
+    /// Weak, so that a handler does not keep its own pool alive.
+    #[must_use]
+    pub fn pool<J, T, E>(&self) -> Option<WeakPool<J, T, E>>
+    where
+        J: Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        match self.0.pool.upgrade() {
+            Some(shared) => shared.downcast::<Shared<J, T, E>>().ok().map(|shared| WeakPool::new(&shared)),
+            None => Some(WeakPool::gone()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What the submitter of a job holds: its outcome to come, and the way to cancel it.
+
+use super::error::JobError;
+use super::nested::{self, Wait};
+use super::shared::{JobCell, Outcome, Shared};
+use crate::contain::discard;
+use crate::kernel::engine::Ticket;
+use crate::rt;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// A job's number in the order in which its pool accepted jobs, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub(super) u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}", self.0)
+    }
+}
+
+/// The outcome of an accepted job, to be awaited.
+///
+/// Dropping it detaches: the job goes on, its outcome is dropped when it comes (the dead-letter hook still sees
+/// a failure). Awaiting it inside a handler of the same pool lends that handler's slot for as long as the wait lasts,
+/// so a pool cannot deadlock on its own jobs. A wait that is handed to another task is not seen.
+///
+/// # Cancel safety
+/// Safe: it can be polled again later, through `&mut`. It keeps no place in any queue.
+///
+/// # Panics
+/// When polled again after it was ready.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use flowgate::{Attempt, WorkerPool};
+///
+/// let pool = WorkerPool::<u64, u64, ()>::builder()
+///     .concurrency(2)
+///     .build(|job: Attempt<u64>| async move { Ok(*job * 2) })
+///     .unwrap();
+/// let (a, b) = (pool.submit(1).await.unwrap(), pool.submit(2).await.unwrap());
+/// assert_eq!((b.await.unwrap(), a.await.unwrap()), (4, 2)); // in any order
+/// # }
+/// ```
+#[must_use = "dropping a JobHandle detaches the job"]
+pub struct JobHandle<J, T, E> {
+    cell: JobCell<J, T, E>,
+    shared: Arc<Shared<J, T, E>>,
+    ticket: Ticket,
+    wait: Option<Wait>,
+}
+
+impl<J, T, E> JobHandle<J, T, E> {
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, ticket: Ticket) -> Self {
+        Self { cell, shared, ticket, wait: None }
+    }
+
+    /// The job's number.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        JobId(self.ticket.number)
+    }
+
+    /// Whether the outcome is there.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.cell.is_done()
+    }
+}
+
+impl<J, T, E> JobHandle<J, T, E> {
+    /// Cancels the job. Idempotent; no effect once it has an outcome.
+    ///
+    /// One that is queued or waits out a backoff ends at once, `Cancelled`, with the job inside. One that runs is told
+    /// (see [`Cx::is_cancelled`](super::Cx::is_cancelled)) and its future is dropped at its next await, or once the
+    /// pool's `cancel_grace` is over; what it returns `Ok` before then stands.
+    pub fn cancel(&self) {
+        self.shared.cancel(self.ticket, &self.cell);
+    }
+
+    /// Cancels the job if it has not been started.
+    pub(super) fn withdraw(&self) {
+        self.shared.withdraw(self.ticket);
+    }
+
+    /// The same handle, but dropping it cancels the job.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<J, T, E> {
+        CancelOnDrop { handle: self }
+    }
+
+    /// Blocks the thread until the outcome is there; for threads outside the runtime.
+    ///
+    /// # Errors
+    /// The job's own.
+    pub fn blocking_wait(self) -> Result<T, JobError<J, E>> {
+        rt::block_on(self)
+    }
+}
+
+impl<J, T, E> Future for JobHandle<J, T, E> {
+    type Output = Outcome<J, T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(outcome) = self.cell.poll(cx.waker()) {
+            self.wait = None;
+            return Poll::Ready(outcome);
+        }
+        if self.wait.is_none() {
+            self.wait = nested::wait(self.shared.id());
+        }
+        Poll::Pending
+    }
+}
+
+impl<J, T, E> Drop for JobHandle<J, T, E> {
+    fn drop(&mut self) {
+        let (unread, waker) = self.cell.detach();
+        discard(unread);
+        discard(waker);
+    }
+}
+
+impl<J, T, E> fmt::Debug for JobHandle<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle").field("id", &self.ticket.number).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// A [`JobHandle`] that cancels its job when it is dropped. Made by [`JobHandle::cancel_on_drop`].
+///
+/// # Cancel safety
+/// Dropping it is how the job is cancelled; polling it again later is safe.
+#[must_use = "dropping it cancels the job"]
+pub struct CancelOnDrop<J, T, E> {
+    handle: JobHandle<J, T, E>,
+}
+
+impl<J, T, E> Future for CancelOnDrop<J, T, E> {
+    type Output = Outcome<J, T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.handle).poll(cx));
+        Poll::Ready(outcome)
+    }
+}
+
+impl<J, T, E> Drop for CancelOnDrop<J, T, E> {
+    fn drop(&mut self) {
+        if !self.handle.is_finished() {
+            self.handle.cancel();
+        }
+    }
+}
+
+impl<J, T, E> fmt::Debug for CancelOnDrop<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CancelOnDrop").field(&self.handle).finish()
+    }
+}

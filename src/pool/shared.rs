@@ -1,0 +1,280 @@
+//! What a pool's handles, runners and timer share, and the few steps that several of them take.
+
+use super::error::{Failure, JobError};
+use super::nested::PoolId;
+use crate::contain::{self, discard};
+use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::cell::{Cell, Signal};
+use crate::kernel::engine::{Clock, Effects, Engine, Sweep, Swept, Ticket};
+use crate::retry::{RetryPolicy, StopReason};
+use crate::rt::{self, Instant};
+use crate::shim::Mutex;
+use crate::shim::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The outcome of a job.
+pub(super) type Outcome<J, T, E> = Result<T, JobError<J, E>>;
+
+/// The one allocation of a job.
+pub(super) type JobCell<J, T, E> = Arc<Cell<Parcel<J, E>, Outcome<J, T, E>>>;
+
+/// A job while it waits, with what earlier attempts have left.
+pub(super) struct Parcel<J, E> {
+    pub(super) job: J,
+    /// Boxed, so that a job that never fails does not pay for it.
+    pub(super) history: Option<Box<History<E>>>,
+}
+
+/// What is known after a first attempt has failed.
+pub(super) struct History<E> {
+    /// Attempts made, those after which the handler asked to be called again not counted.
+    pub(super) attempts: u32,
+    /// When the first one started.
+    pub(super) first: Ticks,
+    pub(super) previous_delay: Option<Duration>,
+    pub(super) last_error: Option<E>,
+}
+
+/// A hook for jobs that failed for good.
+pub(super) type DeadLetterHook<J, E> = Box<dyn Fn(&JobError<J, E>) + Send + Sync>;
+
+/// The checked options of a pool, beside the engine's limits.
+pub(super) struct Options<J, E> {
+    pub(super) retry: Option<RetryPolicy<E>>,
+    pub(super) attempt_timeout: Option<Duration>,
+    pub(super) cancel_grace: Duration,
+    pub(super) on_dead_letter: Option<DeadLetterHook<J, E>>,
+}
+
+/// A task that a pool starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task {
+    Runner,
+    Timer,
+}
+
+/// Starts a task; it alone knows the runtime and the handler's type.
+pub(super) type Launcher<J, T, E> = Arc<dyn Fn(Task, Arc<Shared<J, T, E>>) + Send + Sync>;
+
+/// What a shutdown collects for its report.
+pub(super) struct Harvest<J, E> {
+    /// Whether a shutdown is there to take it.
+    pub(super) open: bool,
+    pub(super) unstarted: Vec<J>,
+    pub(super) parked: Vec<Failure<J, E>>,
+    pub(super) aborted: Vec<J>,
+}
+
+/// One pool.
+pub(super) struct Shared<J, T, E> {
+    pub(super) engine: Engine<JobCell<J, T, E>, PoolClock>,
+    pub(super) options: Options<J, E>,
+    pub(super) harvest: Mutex<Harvest<J, E>>,
+    /// The clones of the public handle. The last one to go aborts the pool.
+    pub(super) owners: AtomicUsize,
+    /// Emptied when the pool ends, so that the handler goes with it and not with the last job handle.
+    launcher: Mutex<Option<Launcher<J, T, E>>>,
+}
+
+/// Tokio's clock, counted from the building of the pool.
+#[derive(Debug)]
+pub(super) struct PoolClock {
+    epoch: Instant,
+}
+
+impl PoolClock {
+    pub(super) fn new() -> Self {
+        Self { epoch: rt::now() }
+    }
+
+    /// The moment that `ticks` names, or `None` for [`NEVER`].
+    pub(super) fn instant(&self, ticks: Ticks) -> Option<Instant> {
+        (ticks != NEVER).then(|| self.epoch.checked_add(Duration::from_nanos(ticks))).flatten()
+    }
+
+    /// `ticks` on the clock that all pools of the process share.
+    pub(super) fn shared(&self, ticks: Ticks) -> Duration {
+        rt::since_epoch(self.epoch).saturating_add(Duration::from_nanos(ticks))
+    }
+}
+
+impl Clock for PoolClock {
+    fn now(&self) -> Ticks {
+        ticks(rt::now().saturating_duration_since(self.epoch))
+    }
+}
+
+/// `duration` in ticks; what does not fit is as good as never.
+pub(super) fn ticks(duration: Duration) -> Ticks {
+    Ticks::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}
+
+impl<J, E> Parcel<J, E> {
+    pub(super) fn new(job: J) -> Self {
+        Self { job, history: None }
+    }
+
+    /// The parcel as a shutdown's report shows it, if it has a history.
+    fn into_failure(self) -> Result<Failure<J, E>, J> {
+        let Some(history) = self.history else { return Err(self.job) };
+        Ok(Failure {
+            job: Some(self.job),
+            attempts: history.attempts,
+            stop: StopReason::ShuttingDown,
+            last_error: history.last_error,
+            panic: None,
+        })
+    }
+}
+
+impl<J, E> Default for Harvest<J, E> {
+    fn default() -> Self {
+        Self { open: false, unstarted: Vec::new(), parked: Vec::new(), aborted: Vec::new() }
+    }
+}
+
+impl<J, T, E> Shared<J, T, E> {
+    pub(super) fn id(self: &Arc<Self>) -> PoolId {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl<J, T, E> Shared<J, T, E> {
+    pub(super) fn new(
+        engine: Engine<JobCell<J, T, E>, PoolClock>,
+        options: Options<J, E>,
+        launcher: Launcher<J, T, E>,
+    ) -> Self {
+        Self {
+            engine,
+            options,
+            harvest: Mutex::new(Harvest::default()),
+            owners: AtomicUsize::new(1),
+            launcher: Mutex::new(Some(launcher)),
+        }
+    }
+
+    /// Does what the engine asked for. No lock is held.
+    pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
+        if std::mem::take(&mut fx.start_timer) && !self.launch(Task::Timer) {
+            self.engine.lose_timer();
+        }
+        if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
+            self.engine.lose_runner(false, None, fx);
+        }
+        for waker in fx.wake.drain(..) {
+            contain::wake(waker);
+        }
+        for waker in fx.spent.drain(..) {
+            discard(waker);
+        }
+    }
+
+    /// Starts a task; `false` if the pool has ended.
+    fn launch(self: &Arc<Self>, task: Task) -> bool {
+        let launcher = self.launcher.lock().clone();
+        let Some(launch) = launcher else { return false };
+        launch(task, self.clone());
+        true
+    }
+
+    /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
+    pub(super) fn publish(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
+        let settled = cell.settle(outcome);
+        if let Some(reader) = settled.reader {
+            contain::wake(reader);
+        }
+        discard(settled.unread);
+    }
+
+    /// Shows a job that failed for good to the hook. A panic in the hook ends here.
+    pub(super) fn dead_letter(&self, dead: &JobError<J, E>) {
+        if let Some(hook) = &self.options.on_dead_letter {
+            if let Err(payload) = contain::contain(|| hook(dead)) {
+                discard(payload);
+            }
+        }
+    }
+
+    /// Ends a job that waits, or asks its runner to end it.
+    pub(super) fn cancel(self: &Arc<Self>, ticket: Ticket, cell: &JobCell<J, T, E>) {
+        cell.raise(Signal::Cancel);
+        if !self.withdraw(ticket) {
+            let mut fx = Effects::default();
+            self.engine.nudge(ticket, &mut fx);
+            self.apply(&mut fx);
+        }
+    }
+
+    /// Cancels a job that waits; `false` if it runs or has ended.
+    pub(super) fn withdraw(self: &Arc<Self>, ticket: Ticket) -> bool {
+        let mut fx = Effects::default();
+        let withdrawn = self.engine.withdraw(ticket, &mut fx);
+        let waited = withdrawn.is_some();
+        if let Some(cell) = withdrawn {
+            let parcel = cell.lend();
+            discard(parcel.history);
+            self.publish(&cell, Err(JobError::Cancelled(Some(parcel.job))));
+            self.engine.published(1, &mut fx);
+        }
+        self.apply(&mut fx);
+        waited
+    }
+
+    /// The outcome of a job whose attempt was cut short by the end of the pool.
+    pub(super) fn aborted(&self, job: Option<J>) -> JobError<J, E> {
+        let mut harvest = self.harvest.lock();
+        if harvest.open {
+            harvest.aborted.extend(job);
+            return JobError::Aborted(None);
+        }
+        JobError::Aborted(job)
+    }
+
+    /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
+    pub(super) fn sweep(self: &Arc<Self>, sweep: Sweep) {
+        let mut fx = Effects::default();
+        if sweep == Sweep::Return {
+            self.harvest.lock().open = true;
+        }
+        let mut waited = 0;
+        for swept in self.engine.sweep(sweep, &mut fx) {
+            match swept {
+                Swept::Running(cell) => cell.raise(Signal::Abort),
+                Swept::Waiting(cell) => {
+                    waited += 1;
+                    let parcel = cell.lend();
+                    let error = match sweep {
+                        Sweep::Return => self.harvested(parcel),
+                        Sweep::Abandon => JobError::Aborted(Some(parcel.job)),
+                    };
+                    self.publish(&cell, Err(error));
+                }
+            }
+        }
+        self.engine.published(waited, &mut fx);
+        self.apply(&mut fx);
+    }
+
+    fn harvested(&self, parcel: Parcel<J, E>) -> JobError<J, E> {
+        let mut harvest = self.harvest.lock();
+        match parcel.into_failure() {
+            Ok(failure) => harvest.parked.push(failure),
+            Err(job) => harvest.unstarted.push(job),
+        }
+        JobError::Returned
+    }
+
+    /// Nobody owns the pool any more, or its runtime is gone: ends everything.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        self.sweep(Sweep::Abandon);
+        self.dismiss();
+    }
+
+    /// Lets the handler go. Runners that are still here keep it until they leave.
+    pub(super) fn dismiss(&self) {
+        let launcher = self.launcher.lock().take();
+        discard(launcher);
+    }
+}

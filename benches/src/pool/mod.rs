@@ -6,16 +6,19 @@
 pub mod channels;
 pub mod driver;
 pub mod load;
+pub mod ours;
 pub mod rivals;
 
 use crate::case::{Case, Clock, Contender, Shape};
 use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
 use load::{Busy, Counted, Plain, Sleeping, Trivial, Yielding};
+use ours::{ByAttempt, ByState, Featured, Flowgate};
 use rivals::{BareSpawn, SpawnSemaphore, Tower};
 
 type Targets = &'static [(&'static str, f64)];
 
+const OURS: &str = "flowgate";
 const SPAWN: &str = "spawn+semaphore";
 const CHANNEL: &str = "async-channel+oneshot";
 
@@ -31,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         case::<Busy>("pool/1us/p4", wide(4), 60_000, &[(SPAWN, 0.60), (CHANNEL, 0.5)]),
         round_trip(),
         sleep(),
+        features(),
+        forms(),
         full(),
     ]
 }
@@ -73,6 +78,31 @@ fn sleep() -> Case {
     }
 }
 
+/// What the options cost that a service switches on: retries, an attempt timeout, a deadline.
+fn features() -> Case {
+    let featured = windowed::<Flowgate<Featured>, Trivial>("flowgate+retry+deadline");
+    beside_itself("pool/features/p1", featured, windowed::<Flowgate<ByAttempt>, Trivial>(OURS), &[(OURS, 1.25)])
+}
+
+/// A borrowed job beside an owned attempt.
+fn forms() -> Case {
+    let borrowed = windowed::<Flowgate<ByState>, Trivial>("flowgate-build_with");
+    beside_itself("pool/forms/p1", borrowed, windowed::<Flowgate<ByAttempt>, Trivial>(OURS), &[])
+}
+
+/// Two forms of ours on trivial jobs of one producer.
+fn beside_itself(name: &'static str, form: Contender, plain: Contender, targets: Targets) -> Case {
+    Case {
+        name,
+        shape: wide(1),
+        ops: 160_000,
+        checksum: sum_of_results,
+        judged_by: Clock::Cpu,
+        contenders: vec![form, plain],
+        targets,
+    }
+}
+
 /// Producers that wait for room: a capacity of 64, and handles dropped at once.
 fn full() -> Case {
     Case {
@@ -82,6 +112,7 @@ fn full() -> Case {
         checksum: sum_of_results,
         judged_by: Clock::Cpu,
         contenders: vec![
+            detaching::<Flowgate<ByAttempt>>(OURS),
             detaching::<SpawnSemaphore<Counted>>(SPAWN),
             detaching::<Workers<AsyncChannel, Counted>>(CHANNEL),
             detaching::<Workers<Flume, Counted>>("flume+oneshot"),
@@ -95,6 +126,7 @@ fn full() -> Case {
 /// The contenders that hand out a handle for each job, ours first.
 fn delivering<L: Plain>() -> Vec<Contender> {
     vec![
+        windowed::<Flowgate<ByAttempt>, L>(OURS),
         windowed::<SpawnSemaphore<L>, L>(SPAWN),
         windowed::<Workers<AsyncChannel, L>, L>(CHANNEL),
         windowed::<Workers<Flume, L>, L>("flume+oneshot"),

@@ -69,10 +69,10 @@ pub fn locked_versions(lock: &str, names: &[&str]) -> BTreeMap<String, String> {
     for line in lock.lines() {
         if let Some(found) = value(line, "name") {
             name = Some(found);
-        } else if let Some(version) = value(line, "version") {
-            if let Some(name) = name.take().filter(|name| names.contains(&name.as_str())) {
-                versions.insert(name, version);
-            }
+        } else if let Some(version) = value(line, "version")
+            && let Some(name) = name.take().filter(|name| names.contains(&name.as_str()))
+        {
+            versions.insert(name, version);
         }
     }
     versions

@@ -32,7 +32,7 @@ fn every_bad_value_is_refused_by_name() {
         ("NOTIFY_LATENCY_MS", "--notify-latency-ms", ["-1", "600001", "", "x"]),
         ("NOTIFY_FAULT_RATE", "--notify-fault-rate", ["NaN", "-0.1", "1.1", "inf"]),
         ("SHUTDOWN_SECONDS", "--shutdown-seconds", ["0", "3601", "", "30s"]),
-        ("RUST_LOG", "--log", ["x=loud", "a=b=c", "user_service=7", "[span]=info"]),
+        ("RUST_LOG", "--log", ["x=loud", "a=b=c", "user_service=7", "sqlx=7"]),
     ];
     for (name, flag, values) in &bad {
         for value in values {

@@ -101,7 +101,7 @@ async fn a_signal_ends_it_with_a_report_and_code_0() {
         process.signal(signal);
         let (code, log) = process.end();
         assert_eq!(code, Some(0), "{log}");
-        assert!(log.contains("everything accounted for") && log.contains("accepted 5 = succeeded 5 + "), "{log}");
+        assert!(log.contains("everything accounted for") && log.contains("5 accepted: 5 succeeded; "), "{log}");
         // The default database lies in the working directory, and was closed: its write-ahead log is merged and gone.
         assert!(dir.path().join("users.db").exists() && !dir.path().join("users.db-wal").exists());
     }
@@ -181,7 +181,7 @@ async fn given_up_welcomes_are_dead_letters_in_the_log() {
     let (code, log) = process.end();
     assert_eq!(code, Some(0), "{log}");
     let dead = log.lines().find(|line| line.contains("dead letter")).unwrap_or_else(|| panic!("{log}"));
-    assert!(dead.contains("user_id=") && dead.contains("attempts=2") && !dead.contains("ann0@"), "{dead}");
+    assert!(dead.contains("user_id=") && dead.contains("after 2 attempts") && !dead.contains("ann0@"), "{dead}");
 }
 
 /// Runs it to its end: it is not expected to start.

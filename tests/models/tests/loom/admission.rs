@@ -161,3 +161,30 @@ fn line_at_the_last_step() {
         pool.assert_conserved();
     });
 }
+
+/// Two jobs end at once while two submitters are in line: both are accepted, in the order of the line.
+///
+/// Seen to fail: those who come last in line are served first.
+#[test]
+fn two_end_two_wait() {
+    Model::small("two_end_two_wait", 1).check(|| {
+        let pool = Pool::new(2, 2, Launch::Later);
+        let running = [0, 1].map(|id| pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for two"));
+        let runners = [0, 1].map(|_| pool.owed_runner().expect("two slots are free"));
+        let parkers = [Parker::new(), Parker::new()];
+        let [first, second] =
+            [2, 3].map(|id| pool.line_up(pool.job(id, &[Act::Succeed]), &parkers[id - 2]).expect("the pool is full"));
+        for runner in runners {
+            pool.spawn(|_| runner.work());
+        }
+        let (Answer::Accepted(first), Answer::Accepted(second)) = (first.wait(&parkers[0]), second.wait(&parkers[1]))
+        else {
+            panic!("the pool is open")
+        };
+        assert_eq!((first.number(), second.number()), (2, 3));
+        pool.settle_up();
+        drop((running, first, second));
+        pool.assert_idle(4);
+        pool.assert_conserved();
+    });
+}

@@ -1,7 +1,7 @@
 //! Models of ending: closing, sweeping out, and the wait until nothing is left.
 
 use crate::kernel::engine::{Bin, Phase, Sweep};
-use crate::support::{Act, Launch, Model, Pool};
+use crate::support::{Act, Launch, Model, Parker, Pool};
 
 /// Two wait until the pool is empty while its last job ends: both wake.
 ///
@@ -14,13 +14,40 @@ fn two_drain() {
         let runner = pool.owed_runner().expect("a job is ready");
         pool.spawn(|_| runner.work());
         for _ in 0..2 {
-            pool.spawn(|pool| {
+            let (_, cell) = first.named();
+            pool.spawn(move |pool| {
                 pool.drain();
-                assert_eq!(pool.record.settled(0), Some(Bin::Succeeded), "drained before the outcome was stored");
+                assert!(cell.is_done(), "drained before the outcome was stored");
             });
         }
         pool.settle_up();
         assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.assert_idle(1);
+        pool.assert_conserved();
+    });
+}
+
+/// One of two who wait until the pool is empty gives up while its last job ends: the other wakes.
+///
+/// Seen to fail: a wait that is given up stays in the list.
+#[test]
+fn drain_given_up() {
+    Model::small("drain_given_up", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        let mut key = None;
+        let parker = Parker::new();
+        assert!(pool.engine.poll_idle(&mut key, parker.waker()).is_pending());
+        pool.spawn(|_| runner.work());
+        pool.spawn(move |pool| {
+            if pool.engine.poll_idle(&mut key, Parker::new().waker()).is_pending() {
+                pool.engine.leave_idlers(key.expect("a wait has a key"));
+            }
+        });
+        pool.drain();
+        pool.settle_up();
+        drop(first);
         pool.assert_idle(1);
         pool.assert_conserved();
     });
@@ -35,10 +62,11 @@ fn drain_and_withdraw() {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
+        let (_, cell) = first.named();
         pool.spawn(move |_| first.cancel());
-        pool.spawn(|pool| {
+        pool.spawn(move |pool| {
             pool.drain();
-            assert_eq!(pool.record.settled(0), Some(Bin::Cancelled), "drained before the outcome was stored");
+            assert!(cell.is_done(), "drained before the outcome was stored");
         });
         pool.settle_up();
         pool.assert_idle(1);
@@ -90,10 +118,13 @@ fn sweep_and_submit() {
             Err(job) => assert_eq!(job.id, 1),
         });
         pool.settle_up();
-        assert_eq!(first.wait().bin, Bin::Aborted);
-        let stored = pool.record.settled(1);
-        assert!(stored.is_none() || pool.harvested() == [1], "{stored:?}");
-        pool.assert_idle(1 + u64::from(stored.is_some()));
+        // Returned: claimed, or accepted, and not started before the sweep.
+        let returned: Vec<_> = (0..2).filter(|id| pool.record.settled(*id) == Some(Bin::Returned)).collect();
+        assert!(matches!(first.wait().bin, Bin::Aborted | Bin::Returned));
+        let mut harvested = pool.harvested();
+        harvested.sort_unstable();
+        assert_eq!(harvested, returned);
+        pool.assert_idle(1 + u64::from(pool.record.settled(1).is_some()));
         pool.assert_conserved();
     });
 }
@@ -130,11 +161,13 @@ fn drain_and_sweep() {
         let runner = pool.owed_runner().expect("a job is ready");
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
+        let cells = [first.named().1, second.named().1];
         pool.spawn(move |pool| {
             pool.drain();
-            assert!(first.is_finished() && second.is_finished(), "drained before the outcomes were stored");
+            assert!(cells.iter().all(|cell| cell.is_done()), "drained before the outcomes were stored");
         });
         pool.settle_up();
+        drop((first, second));
         pool.assert_idle(2);
         pool.assert_conserved();
     });

@@ -22,6 +22,7 @@ mod shim;
 mod support;
 
 mod admission;
+mod batching;
 mod cancelling;
 mod cell;
 mod ending;

@@ -36,12 +36,13 @@ fn deadline_and_claim() {
         pool.engine.clock().set(10);
         pool.spawn(|pool| pool.owed_runner().expect("a job is ready").work());
         pool.spawn(move |_| assert_eq!(timer.ring(), Ring::Leave));
-        pool.spawn(|pool| {
+        let (_, cell) = first.named();
+        pool.spawn(move |pool| {
             pool.drain();
-            assert_eq!(pool.record.settled(0), Some(Bin::TimedOut), "drained before the outcome was stored");
+            assert!(cell.is_done(), "drained before the outcome was stored");
         });
         pool.settle_up();
-        drop(first);
+        assert_eq!(first.wait().bin, Bin::TimedOut);
         pool.assert_idle(1);
         assert!(pool.record.started().is_empty());
         pool.assert_conserved();
@@ -130,6 +131,7 @@ fn deadline_in_the_queue() {
         assert_eq!(second.wait().bin, Bin::TimedOut);
         first.cancel();
         pool.settle_up();
+        drop(first);
         pool.assert_idle(2);
         pool.assert_conserved();
     });

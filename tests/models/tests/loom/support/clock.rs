@@ -1,17 +1,22 @@
 //! A clock that stands still until it is set.
 
-use super::{Parker, Plain};
+use super::Parker;
 use crate::kernel::alarms::Ticks;
 use crate::kernel::engine::Clock;
+use crate::shim::Mutex;
 use std::task::Waker;
 
 /// The engine's time, and who sleeps until when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Manual {
-    state: Plain<(Ticks, Vec<(Ticks, Waker)>)>,
+    state: Mutex<(Ticks, Vec<(Ticks, Waker)>)>,
 }
 
 impl Manual {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new((0, Vec::new())) }
+    }
+
     /// Sets the time and wakes those who have slept long enough.
     pub(crate) fn set(&self, now: Ticks) {
         let woken: Vec<_> = {

@@ -34,8 +34,9 @@ impl Handle {
         }
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
-        self.cell.is_done()
+    /// The job's number in the order of acceptance.
+    pub(crate) fn number(&self) -> u64 {
+        self.ticket.number
     }
 
     /// What a second canceller needs.

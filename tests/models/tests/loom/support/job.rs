@@ -4,6 +4,7 @@ use super::Plain;
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::Bin;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// What an attempt at a job does. A job whose script has come to its end repeats the last act.
@@ -13,12 +14,12 @@ pub(crate) enum Act {
     Panic,
     /// Fails, and asks for another attempt at that time.
     Retry(Ticks),
+    /// Is pending once, and succeeds.
+    Yield,
     /// Is pending until it is cancelled or aborted.
     Pend,
-    /// Submits a job that succeeds, lends its slot while it waits for it, and succeeds with the slot still lent.
+    /// Submits a job that succeeds, lends its slot while it waits for it, and succeeds.
     Nest,
-    /// The same, but it takes its slot back and is pending once more before it succeeds.
-    NestAndReturn,
 }
 
 /// A job, in a cell of the kernel, that leaves as an outcome.
@@ -28,6 +29,7 @@ pub(crate) type JobCell = Arc<Cell<Job, Outcome>>;
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) bin: Bin,
+    #[allow(dead_code, reason = "it is there to be dropped with the outcome")]
     pub(crate) job: Option<Job>,
 }
 
@@ -40,9 +42,11 @@ pub(crate) struct Job {
 }
 
 /// What happened in one execution.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
     facts: Plain<Facts>,
+    /// Nothing may start any more; loom sees who sets and who reads it.
+    over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +57,6 @@ struct Facts {
     started: Vec<usize>,
     /// Jobs and how they ended, in the order in which their outcomes were stored.
     settled: Vec<(usize, Bin)>,
-    /// Nothing may start any more.
-    over: bool,
 }
 
 impl Job {
@@ -65,8 +67,9 @@ impl Job {
 
     /// Starts an attempt.
     pub(super) fn start(&self) -> Act {
+        let over = self.record.over.load(Ordering::Acquire);
+        assert!(!over, "job {} was started after the pool had ended", self.id);
         let mut facts = self.record.facts.lock();
-        assert!(!facts.over, "job {} was started after the pool had ended", self.id);
         let attempt = facts.started.iter().filter(|id| **id == self.id).count();
         facts.started.push(self.id);
         self.script[attempt.min(self.script.len() - 1)]
@@ -80,6 +83,10 @@ impl Drop for Job {
 }
 
 impl Record {
+    pub(super) fn new() -> Self {
+        Self { facts: Plain::default(), over: AtomicBool::new(false) }
+    }
+
     pub(super) fn settle(&self, id: usize, bin: Bin) {
         let mut facts = self.facts.lock();
         assert!(facts.settled.iter().all(|(settled, _)| *settled != id), "job {id} has two outcomes");
@@ -88,7 +95,7 @@ impl Record {
 
     /// From now on nothing may start.
     pub(crate) fn end(&self) {
-        self.facts.lock().over = true;
+        self.over.store(true, Ordering::Release);
     }
 
     /// The attempts, in the order in which they started.

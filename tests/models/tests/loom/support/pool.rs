@@ -5,6 +5,7 @@ use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, T
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::{Cell, Signal};
 use crate::kernel::engine::{Bin, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
+use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +30,16 @@ pub(crate) struct Pool {
     crew: Plain<Vec<JoinHandle<()>>>,
     owed_runners: AtomicUsize,
     owed_timers: AtomicUsize,
-    harvest: Plain<Vec<Job>>,
+    /// The most jobs that a runner claims at once.
+    burst: AtomicUsize,
+    harvest: Mutex<Harvest>,
+}
+
+/// What a shutdown collects for its report.
+#[derive(Debug, Default)]
+struct Harvest {
+    open: bool,
+    jobs: Vec<Job>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
@@ -49,19 +59,29 @@ impl Pool {
 
     fn with(limits: Limits, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
-            engine: Engine::new(limits, Manual::default()),
-            record: Arc::default(),
+            engine: Engine::new(limits, Manual::new()),
+            record: Arc::new(Record::new()),
             launch: Plain::new(launch),
             crew: Plain::default(),
             owed_runners: AtomicUsize::new(0),
             owed_timers: AtomicUsize::new(0),
-            harvest: Plain::default(),
+            burst: AtomicUsize::new(1),
+            harvest: Mutex::new(Harvest::default()),
         })
     }
 
     /// From now on tasks are launched that way.
     pub(crate) fn launch(&self, launch: Launch) {
         *self.launch.lock() = launch;
+    }
+
+    /// From now on runners claim up to so many jobs at once.
+    pub(crate) fn claim_at_once(&self, burst: usize) {
+        self.burst.store(burst, Ordering::Relaxed);
+    }
+
+    pub(super) fn burst(&self) -> usize {
+        self.burst.load(Ordering::Relaxed)
     }
 
     fn launching(&self) -> Launch {
@@ -166,7 +186,9 @@ impl Pool {
         let waited = withdrawn.is_some();
         if let Some(cell) = withdrawn {
             let job = cell.lend();
-            self.publish(&cell, job.id, Outcome { bin: Bin::Cancelled, job: Some(job) });
+            let id = job.id;
+            let outcome = self.outcome(Bin::Cancelled, job);
+            self.publish(&cell, id, outcome);
             self.engine.published(1, &mut fx);
         }
         self.apply(&mut fx);
@@ -183,6 +205,9 @@ impl Pool {
     /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
     pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
         let mut fx = Effects::default();
+        if sweep == Sweep::Return {
+            self.harvest.lock().open = true;
+        }
         let mut waited = 0;
         for swept in self.engine.sweep(sweep, &mut fx) {
             match swept {
@@ -190,20 +215,33 @@ impl Pool {
                 Swept::Waiting(cell) => {
                     waited += 1;
                     let job = cell.lend();
-                    let id = job.id;
-                    let outcome = match sweep {
-                        Sweep::Return => {
-                            self.harvest.lock().push(job);
-                            Outcome { bin: Bin::Returned, job: None }
-                        }
-                        Sweep::Abandon => Outcome { bin: Bin::Aborted, job: Some(job) },
-                    };
+                    let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
+                    let outcome = self.outcome(bin, job);
                     self.publish(&cell, id, outcome);
                 }
             }
         }
         self.engine.published(waited, &mut fx);
         self.apply(&mut fx);
+    }
+
+    /// The bin and outcome of a job that a runner had claimed and not started when the pool was aborted.
+    pub(super) fn unclaimed(&self, job: Job) -> (Bin, Outcome) {
+        let mut harvest = self.harvest.lock();
+        if !harvest.open {
+            return (Bin::Aborted, Outcome { bin: Bin::Aborted, job: Some(job) });
+        }
+        harvest.jobs.push(job);
+        (Bin::Returned, Outcome { bin: Bin::Returned, job: None })
+    }
+
+    /// An outcome with the job inside, unless the harvest gets that.
+    pub(super) fn outcome(&self, bin: Bin, job: Job) -> Outcome {
+        if bin == Bin::Returned {
+            self.harvest.lock().jobs.push(job);
+            return Outcome { bin, job: None };
+        }
+        Outcome { bin, job: Some(job) }
     }
 
     /// Nobody owns the pool any more, or its runtime is gone: ends everything.
@@ -213,7 +251,7 @@ impl Pool {
 
     /// The jobs that a shutdown gives back.
     pub(crate) fn harvested(&self) -> Vec<usize> {
-        self.harvest.lock().iter().map(|job| job.id).collect()
+        self.harvest.lock().jobs.iter().map(|job| job.id).collect()
     }
 
     /// Waits until the pool has been idle.
@@ -253,7 +291,7 @@ impl Pool {
 
     /// Asserts that, with all handles gone and the harvest dropped, no job is left anywhere.
     pub(crate) fn assert_conserved(&self) {
-        self.harvest.lock().clear();
+        self.harvest.lock().jobs.clear();
         assert_eq!(self.record.alive(), 0, "each job is dropped once, by whoever it was given to");
     }
 }

@@ -1,6 +1,6 @@
 //! The timer task, as in `src/pool/timer.rs`.
 
-use super::{Outcome, Parker, Pool};
+use super::{Parker, Pool};
 use crate::kernel::engine::{Bin, Clock, Effects, Expired, Ring};
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ impl Timer {
         let count = expired.len();
         for Expired { cell } in expired {
             let job = cell.lend();
-            self.pool.publish(&cell, job.id, Outcome { bin: Bin::TimedOut, job: Some(job) });
+            let (id, outcome) = (job.id, self.pool.outcome(Bin::TimedOut, job));
+            self.pool.publish(&cell, id, outcome);
         }
         if count > 0 {
             engine.published(count, &mut fx);

@@ -1,0 +1,2 @@
+//! The pool, by axis.
+mod promises;

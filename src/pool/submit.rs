@@ -31,9 +31,13 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// had been accepted and not started, and detaches it if it runs. To keep the job, use
     /// [`reserve`](Self::reserve) or [`submit_timeout`](Self::submit_timeout).
     pub async fn submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        self.enter(job, Deserted::Detach).await
+    }
+
+    async fn enter(&self, job: J, deserted: Deserted) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
         match self.admit(job) {
             Err(Refused::Full(cell)) if self.is_inside() => Err(SubmitError::WouldDeadlock(take_job(&cell))),
-            Err(Refused::Full(cell)) => InLine::new(self.shared.clone(), cell).await,
+            Err(Refused::Full(cell)) => InLine::new(self.shared.clone(), cell, deserted).await,
             Err(Refused::Closed(cell)) => Err(SubmitError::Closed(take_job(&cell))),
             Ok(handle) => Ok(handle),
         }
@@ -65,7 +69,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
             Err(Refused::Closed(cell)) => return Err(SubmitError::Closed(take_job(&cell))),
             Err(Refused::Full(cell)) => cell,
         };
-        let mut line = InLine::new(self.shared.clone(), cell);
+        let mut line = InLine::new(self.shared.clone(), cell, Deserted::Detach);
         let mut sleep = pin!(rt::sleep_until(rt::after(timeout)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
@@ -110,7 +114,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(&self, job: J) -> Result<T, RunError<J, E>> {
-        let handle = self.submit(job).await?;
+        let handle = self.enter(job, Deserted::Cancel).await?;
         Ok(handle.cancel_on_drop().await?)
     }
 
@@ -142,17 +146,25 @@ fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
     cell.lend().job
 }
 
+/// What becomes of a job that was accepted and started before its submitter left the line.
+#[derive(Clone, Copy, PartialEq)]
+enum Deserted {
+    Detach,
+    Cancel,
+}
+
 /// A submitter that waits for room.
 struct InLine<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
+    deserted: Deserted,
     /// `None` once the wait is over.
     cell: Option<JobCell<J, T, E>>,
     line: Option<Key>,
 }
 
 impl<J, T, E> InLine<J, T, E> {
-    fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>) -> Self {
-        Self { shared, cell: Some(cell), line: None }
+    fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, deserted: Deserted) -> Self {
+        Self { shared, deserted, cell: Some(cell), line: None }
     }
 
     fn accepted(&mut self, ticket: Ticket) -> JobHandle<J, T, E> {
@@ -207,9 +219,13 @@ impl<J, T, E> Future for InLine<J, T, E> {
 impl<J, T, E> Drop for InLine<J, T, E> {
     fn drop(&mut self) {
         if self.line.is_some() {
-            // Cancel: a job that was accepted unseen is withdrawn, unless it runs; then the handle detaches it.
+            // Cancel: a job that was accepted unseen is withdrawn; one that runs already is detached, or cancelled
+            // if the caller was to have its result.
             if let Ok(handle) = self.give_up() {
-                handle.withdraw();
+                match self.deserted {
+                    Deserted::Detach => handle.withdraw(),
+                    Deserted::Cancel => handle.cancel(),
+                }
             }
         }
     }

@@ -115,9 +115,11 @@ where
                 }
                 continue;
             };
-            let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
-            next = self.conclude(end);
+            let start = self.begin(claim);
+            // Only here: invariant 1 holds while the runner is away.
             rt::yield_if_spent().await;
+            let end = if start { self.attempt().await } else { self.unattempted() };
+            next = self.conclude(end);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The forms a handler can take. The engine below knows only [`Exec`].
 
 use super::context::{Context, Cx};
+use crate::contain::discard;
 use crate::rt::Instant;
 use crate::shim::Mutex;
 use std::fmt;
@@ -151,7 +152,10 @@ impl<J> Home<J> {
         if Arc::get_mut(self).is_none() {
             *self = Arc::new(Self { job: Mutex::new(None), context: self.context.clone() });
         }
-        Arc::get_mut(self).expect("nobody else holds it").context.renew(attempt, deadline);
+        let fresh = Arc::get_mut(self).expect("nobody else holds it");
+        // An attempt that had escaped may have come home after its job's outcome: that job is not the next one's.
+        discard(fresh.job.get_mut().take());
+        fresh.context.renew(attempt, deadline);
     }
 
     pub(super) fn context(&self) -> &Context {

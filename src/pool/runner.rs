@@ -207,7 +207,13 @@ where
                 }
             },
             End::TimedOut { at_deadline } => self.failed(job, None, at_deadline.then_some(StopReason::Deadline)),
-            End::Late => self.dead(Bin::TimedOut, job, None, StopReason::Deadline, None),
+            End::Late => {
+                let history = self.current.as_mut().and_then(|current| current.history.take());
+                let (attempts, last_error) =
+                    history.map_or((0, None), |history| (history.attempts, history.last_error));
+                let failure = Failure { job, attempts, stop: StopReason::Deadline, last_error, panic: None };
+                self.bury(Bin::TimedOut, failure)
+            }
             End::Panicked(payload) => {
                 let panic = Some(Panic(Mutex::new(payload)));
                 self.dead(Bin::Panicked, job, None, StopReason::Panicked, panic)
@@ -333,7 +339,7 @@ where
         }
     }
 
-    /// Ends the current job as failed for good.
+    /// Ends the current job, after an attempt, as failed for good.
     fn dead(
         &mut self,
         bin: Bin,
@@ -344,8 +350,7 @@ where
     ) -> Option<Claim<JobCell<J, T, E>>> {
         let history = self.current.as_mut().and_then(|current| current.history.take());
         let (before, earlier) = history.map_or((0, None), |history| (history.attempts, history.last_error));
-        let unattempted = stop == StopReason::Deadline && self.home.context().attempt() <= before;
-        let attempts = before.saturating_add(u32::from(!unattempted));
+        let attempts = before.saturating_add(1);
         let last_error = match error {
             Some(error) => {
                 discard(earlier);

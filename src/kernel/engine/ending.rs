@@ -71,7 +71,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.phase = Phase::Aborted;
         state.dismiss_line(fx);
         let mut swept = Vec::new();
-        for key in state.places.keys() {
+        // The queue first, so that what was never started comes out in the order of acceptance.
+        let queued = state.ready.keys(&state.places);
+        for key in queued.into_iter().chain(state.places.keys()) {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;

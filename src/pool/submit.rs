@@ -4,7 +4,6 @@ use super::error::{ReserveError, RunError, SubmitError, WouldDeadlock};
 use super::handle::JobHandle;
 use super::shared::{JobCell, Parcel, Shared};
 use super::{WorkerPool, nested};
-use crate::contain::discard;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Admission, Effects, Entry, Ticket, Waited};
 use crate::kernel::slab::Key;
@@ -253,10 +252,12 @@ impl<J, T, E> Future for Reserving<J, T, E> {
         let answer = match granted {
             None => Poll::Ready(Err(ReserveError::Closed)),
             Some(Ok(place)) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
-            Some(Err(key)) if self.inside => {
-                discard(self.shared.engine.leave_line(key, &mut fx));
-                Poll::Ready(Err(WouldDeadlock.into()))
-            }
+            Some(Err(key)) if self.inside => match self.shared.engine.leave_line(key, &mut fx) {
+                // A place has come free since.
+                Waited::Granted(place) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
+                Waited::Closed(_) => Poll::Ready(Err(ReserveError::Closed)),
+                _ => Poll::Ready(Err(WouldDeadlock.into())),
+            },
             Some(Err(key)) => {
                 self.line = Some(key);
                 Poll::Pending

@@ -187,7 +187,8 @@ struct Parent {
 
 enum Family {
     Parent(Parent),
-    Child,
+    /// Whether it has been called before.
+    Child(bool),
 }
 
 /// "Awaiting a handle inside a handler of the same pool lends the slot", also one that an earlier attempt has polled.
@@ -202,17 +203,18 @@ async fn a_handle_kept_in_the_job_lends_the_slot_of_the_attempt_that_awaits_it()
             let (attempt, cx) = (job.attempt(), job.cx());
             match &mut *job {
                 // The child comes back when the parent's second attempt has the slot.
-                Family::Child if attempt == 1 => {
+                Family::Child(called @ false) => {
+                    *called = true;
                     cx.snooze(secs(10));
                     Err(())
                 }
-                Family::Child => Ok(7),
+                Family::Child(true) => Ok(7),
                 Family::Parent(parent) => {
                     if attempt > 1 {
                         return parent.child.take().unwrap().await.map_err(|_| ());
                     }
                     let pool = cx.pool::<Family, u32, ()>().unwrap().upgrade().unwrap();
-                    let child = parent.child.insert(pool.try_submit(Family::Child).unwrap());
+                    let child = parent.child.insert(pool.try_submit(Family::Child(false)).unwrap());
                     assert!(futures::poll!(child).is_pending());
                     Err(())
                 }

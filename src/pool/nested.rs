@@ -48,21 +48,34 @@ pub(super) fn is_inside(pool: PoolId) -> bool {
     INSIDE.try_with(|inside| inside.borrow().as_ref().is_some_and(|inside| inside.pool == pool)).unwrap_or(false)
 }
 
-/// Counts a wait of the calling handler of `pool`, if the caller is one.
-pub(super) fn wait(pool: PoolId) -> Option<Wait> {
-    let waits = INSIDE.try_with(|slot| {
-        slot.borrow().as_ref().filter(|inside| inside.pool == pool).map(|inside| inside.waits.clone())
+/// Makes `wait` one of the calling handler of `pool`, or none if the caller is not one. A handle may be polled by one
+/// attempt and then by another, or by another task.
+pub(super) fn wait_here(wait: &mut Option<Wait>, pool: PoolId) {
+    let renewed = INSIDE.try_with(|slot| {
+        let slot = slot.borrow();
+        let waits = slot.as_ref().filter(|inside| inside.pool == pool).map(|inside| &inside.waits);
+        let (known, here) = (wait.as_ref().map(|wait| Arc::as_ptr(&wait.0)), waits.map(Arc::as_ptr));
+        if known != here {
+            *wait = waits.map(Wait::new);
+        }
     });
-    let waits = waits.ok().flatten()?;
-    // Ordering: Relaxed, see `Waits::any`.
-    waits.0.fetch_add(1, Ordering::Relaxed);
-    Some(Wait(waits))
+    if renewed.is_err() {
+        *wait = None;
+    }
 }
 
 /// One wait of a handler for a job of its own pool. It counts as long as it lives, not only while it is polled, so
 /// that a `select!` that polls something else in between does not hide it.
 #[derive(Debug)]
 pub(super) struct Wait(Arc<Waits>);
+
+impl Wait {
+    fn new(waits: &Arc<Waits>) -> Self {
+        // Ordering: Relaxed, see `Waits::any`.
+        waits.0.fetch_add(1, Ordering::Relaxed);
+        Self(waits.clone())
+    }
+}
 
 impl Drop for Wait {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use crate::contain::{contain, discard};
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
 use crate::shim::atomic::{AtomicU64, Ordering};
@@ -57,8 +58,9 @@ impl Context {
             stop.cancelled = true;
             stop.token.clone()
         };
-        if let Some(token) = token {
-            token.cancel();
+        // Cancelling wakes whoever waits for it, and a waker may panic.
+        if let Err(payload) = token.map_or(Ok(()), |token| contain(|| token.cancel())) {
+            discard(payload);
         }
     }
 

@@ -406,9 +406,11 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
         let ticket = ended.as_ref().map(|current| (current.ticket, current.lending));
         self.shared.engine.lose_runner(arrived, ticket, &mut self.fx);
         if let Some(current) = ended {
+            self.home.context().cancel();
             let job = self.slot.take().or_else(|| self.home.take());
             let error = self.shared.aborted(job);
             self.shared.publish(&current.cell, Err(error));
+            self.shared.engine.published(1, &mut self.fx);
         }
         self.shared.apply(&mut self.fx);
         self.shared.abandon();

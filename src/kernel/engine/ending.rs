@@ -95,7 +95,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.note_idle(fx);
     }
 
-    /// A runner was dropped by its runtime: at `arrive`, between jobs, or in the middle of the job `ended`.
+    /// A runner was dropped by its runtime: at `arrive`, between jobs, or in the middle of the job `ended`, whose
+    /// outcome the caller publishes before it calls [`Engine::published`].
     pub(crate) fn lose_runner(&self, arrived: bool, ended: Option<(Ticket, bool)>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
@@ -104,6 +105,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         if let Some((ticket, lent)) = ended {
             state.active -= 1;
             state.lent -= usize::from(lent);
+            state.publishing += 1;
             standing = Some(state.free(ticket.key, Bin::Aborted, now, fx));
         }
         state.runners -= 1;

@@ -69,7 +69,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
             Err(Refused::Full(cell)) => cell,
         };
         let mut line = InLine::new(self.shared.clone(), cell, Deserted::Detach);
-        let mut sleep = pin!(rt::sleep_until(rt::after(timeout)));
+        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(timeout)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
                 return Poll::Ready(submitted);

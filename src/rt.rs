@@ -71,9 +71,9 @@ pub(crate) fn random() -> u64 {
     fastrand::u64(..)
 }
 
-/// Lets others run once this task has used up its share of the current poll.
-pub(crate) async fn yield_if_spent() {
-    tokio::task::coop::consume_budget().await;
+/// Lets other tasks run.
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
 }
 
 /// The moment `duration` from now; one in the far future, if there is no such moment.

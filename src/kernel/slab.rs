@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | free | `None` | `next` is the next free entry | `remove` |
 //! | loose | `Some` | both `NONE` | `insert`, `unlink`, `pop_front` |
-//! | listed | `Some` | neighbours in exactly one list | `push_back` |
+//! | listed | `Some` | neighbours in exactly one list | `push_back`, `push_front` |
 //!
 //! # Invariants
 //! 1. A key stays valid, and means the same value, from `insert` to `remove`.
@@ -164,6 +164,21 @@ impl Fifo {
             slab.link(Key(tail)).next = key.0;
         }
         self.tail = key.0;
+        self.len += 1;
+    }
+
+    /// Lists a loose place at the front.
+    pub(crate) fn push_front<T>(&mut self, slab: &mut Slab<T>, key: Key) {
+        let head = self.head;
+        let entry = slab.link(key);
+        debug_assert!(entry.prev == NONE && entry.next == NONE && entry.value.is_some());
+        entry.next = head;
+        if head == NONE {
+            self.tail = key.0;
+        } else {
+            slab.link(Key(head)).prev = key.0;
+        }
+        self.head = key.0;
         self.len += 1;
     }
 

@@ -5,7 +5,7 @@ use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Clock, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::engine::{Batch, Bin, Clock, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Runtime};
 use crate::shim::Mutex;
@@ -161,11 +161,14 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Does what the engine asked for. No lock is held.
     pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
+        if fx.is_nothing() {
+            return;
+        }
         if std::mem::take(&mut fx.start_timer) && !self.launch(Task::Timer) {
             self.engine.lose_timer();
         }
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
-            self.engine.lose_runner(false, None, fx);
+            self.engine.lose_runner(false, std::iter::empty(), &Batch::new(), fx);
         }
         for waker in fx.wake.drain(..) {
             contain::wake(waker);
@@ -249,10 +252,7 @@ impl<J, T, E> Shared<J, T, E> {
                 Swept::Waiting(cell) => {
                     waited += 1;
                     let parcel = cell.lend();
-                    let error = match sweep {
-                        Sweep::Return => self.harvested(parcel),
-                        Sweep::Abandon => JobError::Aborted(Some(parcel.job)),
-                    };
+                    let error = self.unstarted(parcel, sweep);
                     self.publish(&cell, Err(error));
                 }
             }
@@ -261,13 +261,24 @@ impl<J, T, E> Shared<J, T, E> {
         self.apply(&mut fx);
     }
 
-    fn harvested(&self, parcel: Parcel<J, E>) -> JobError<J, E> {
+    /// The outcome of a job that the end of the pool kept from its next attempt.
+    fn unstarted(&self, parcel: Parcel<J, E>, sweep: Sweep) -> JobError<J, E> {
+        if sweep == Sweep::Abandon {
+            return JobError::Aborted(Some(parcel.job));
+        }
         let mut harvest = self.harvest.lock();
         match parcel.into_failure() {
             Ok(failure) => harvest.parked.push(failure),
             Err(job) => harvest.unstarted.push(job),
         }
         JobError::Returned
+    }
+
+    /// The same for a job that a runner had claimed and not started, with the bin to count it in.
+    pub(super) fn unclaimed(&self, parcel: Parcel<J, E>) -> (Bin, JobError<J, E>) {
+        let (bin, sweep) =
+            if self.harvest.lock().open { (Bin::Returned, Sweep::Return) } else { (Bin::Aborted, Sweep::Abandon) };
+        (bin, self.unstarted(parcel, sweep))
     }
 
     /// Nobody owns the pool any more, or its runtime is gone: ends everything.

@@ -1,6 +1,8 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
+use super::running::{Batch, Ended};
 use super::{Bin, Clock, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use crate::shim::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 /// How one job left the pool when everything was swept out.
@@ -69,6 +71,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.phase = Phase::Aborted;
+        // Ordering: Relaxed, see `is_aborted`.
+        self.aborted.store(true, Ordering::Relaxed);
         state.dismiss_line(fx);
         let mut swept = Vec::new();
         // The queue first, so that what was never started comes out in the order of acceptance.
@@ -95,23 +99,24 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.note_idle(fx);
     }
 
-    /// A runner was dropped by its runtime: at `arrive`, between jobs, or in the middle of the job `ended`, whose
-    /// outcome the caller publishes before it calls [`Engine::published`].
-    pub(crate) fn lose_runner(&self, arrived: bool, ended: Option<(Ticket, bool)>, fx: &mut Effects) {
+    /// A runner was dropped by its runtime, before or after it had arrived, with the jobs that end with it.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
+    pub(crate) fn lose_runner(
+        &self,
+        arrived: bool,
+        ended: impl ExactSizeIterator<Item = Ended>,
+        batch: &Batch<C>,
+        fx: &mut Effects,
+    ) {
         let now = self.now();
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
-        let mut standing = None;
-        if let Some((ticket, lent)) = ended {
-            state.active -= 1;
-            state.lent -= usize::from(lent);
-            state.publishing += 1;
-            standing = Some(state.free(ticket.key, Bin::Aborted, now, fx));
-        }
+        state.active -= usize::from(batch.is_busy());
+        state.publishing += ended.len();
+        state.count(ended, now, fx);
         state.runners -= 1;
         state.note_idle(fx);
-        drop(state);
-        drop(standing);
     }
 
     /// The timer was dropped by its runtime.

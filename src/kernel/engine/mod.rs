@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
 //! | `Queued` | the cell, listed in `ready` | `Active` (claimed), free (withdrawn, late, swept) |
-//! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
+//! | `Active` | nothing: a runner has the cell, running or in its batch | `Suspended`, `Parked`, `Queued` at the front (given back), free |
 //! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -42,7 +42,8 @@
 //! behind, and a retry keeps its place, so it can neither block nor be refused.
 //!
 //! # Cost
-//! Two lock operations a job beside the submitter's; each O(1), or O(log n) where an alarm is set. 40 bytes a place.
+//! One lock operation a job beside the submitter's, or one for a whole batch of short ones; each O(1), or O(log n) where
+//! an alarm is set. 40 bytes a place.
 
 mod admission;
 mod ending;
@@ -54,12 +55,13 @@ pub(crate) use admission::{Admission, Entry, Waited};
 pub(crate) use ending::{Sweep, Swept};
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
-pub(crate) use running::Claim;
+pub(crate) use running::{Batch, Claim, Ended, Parking};
 pub(crate) use timing::{Clock, Expired, Ring};
 
 use super::alarms::{Alarms, NEVER, Positions, SILENT, Ticks};
 use super::slab::{Fifo, Key, Slab};
 use crate::shim::Mutex;
+use crate::shim::atomic::AtomicBool;
 use admission::Waiter;
 use ending::Idler;
 use std::task::Waker;
@@ -112,6 +114,13 @@ pub(crate) struct Effects {
     pub(crate) spent: Vec<Waker>,
 }
 
+impl Effects {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_nothing(&self) -> bool {
+        !self.start_runner && !self.start_timer && self.wake.is_empty() && self.spent.is_empty()
+    }
+}
+
 #[derive(Debug)]
 enum Standing<C> {
     Reserved,
@@ -142,6 +151,8 @@ pub(crate) struct Engine<C, K> {
     state: Mutex<State<C>>,
     clock: K,
     timed: bool,
+    /// A copy of `phase == Aborted` that a runner can read between two jobs of a batch.
+    aborted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -161,7 +172,10 @@ struct State<C> {
     runners: usize,
     starting: usize,
     lent: usize,
+    /// Runners that have a job.
     active: usize,
+    /// Jobs that runners have: one each that runs, and those of a batch before and after it.
+    claimed: usize,
     parked: usize,
     reserved: usize,
     publishing: usize,
@@ -186,13 +200,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             starting: 0,
             lent: 0,
             active: 0,
+            claimed: 0,
             parked: 0,
             reserved: 0,
             publishing: 0,
             peak_running: 0,
             totals: Totals::default(),
         };
-        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
+        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some(), aborted: AtomicBool::new(false) }
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.

@@ -35,6 +35,14 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// A future that is ready at `deadline`, on the caller's own runtime, or on this one if it is on none.
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let _inside = tokio::runtime::Handle::try_current().is_err().then(|| self.0.enter());
+        sleep_until(deadline)
+    }
+}
+
 /// The current time on tokio's clock, which tests may pause.
 pub(crate) fn now() -> Instant {
     Instant::now()

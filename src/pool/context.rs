@@ -2,6 +2,7 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
@@ -83,8 +84,9 @@ impl Context {
             stop.cancelled = true;
             stop.token.clone()
         };
-        if let Some(token) = token {
-            token.cancel();
+        // Cancelling wakes whoever waits for it, and a waker may panic.
+        if let Err(payload) = token.map_or(Ok(()), |token| contain(|| token.cancel())) {
+            discard(payload);
         }
     }
 

@@ -113,7 +113,7 @@ pub(super) struct Runner<J, T, E, X> {
 
 impl<J, T, E> Account<J, T, E> {
     /// What has ended, for the engine to count.
-    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl Iterator<Item = Ended> {
+    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
         settled.iter().map(|settlement| settlement.ended)
     }
 
@@ -386,6 +386,7 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
+            self.home.context().cancel();
             let home = self.home.vacate();
             let job = self.slot.take().or(home);
             lose(current.ticket, job, current.cell, current.attempted);
@@ -394,8 +395,11 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             lose(ticket, Some(cell.lend().job), cell, false);
         }
         let arrived = self.stage == Stage::Here;
+        let count = settled.len();
         self.shared.engine.lose_runner(arrived, Account::ended(settled), batch, fx);
         self.account.publish(&self.shared);
+        self.shared.engine.published(count, &mut self.account.fx);
+        self.shared.apply(&mut self.account.fx);
         self.shared.abandon();
     }
 }

@@ -75,7 +75,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         self.aborted.store(true, Ordering::Relaxed);
         state.dismiss_line(fx);
         let mut swept = Vec::new();
-        for key in state.places.keys() {
+        // The queue first, so that what was never started comes out in the order of acceptance.
+        let queued = state.ready.keys(&state.places);
+        for key in queued.into_iter().chain(state.places.keys()) {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;
@@ -98,10 +100,12 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// A runner was dropped by its runtime, before or after it had arrived, with the jobs that end with it.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
     pub(crate) fn lose_runner(
         &self,
         arrived: bool,
-        ended: impl Iterator<Item = Ended>,
+        ended: impl ExactSizeIterator<Item = Ended>,
         batch: &Batch<C>,
         fx: &mut Effects,
     ) {
@@ -109,6 +113,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
         state.active -= usize::from(batch.is_busy());
+        state.publishing += ended.len();
         state.count(ended, now, fx);
         state.runners -= 1;
         state.note_idle(fx);

@@ -33,8 +33,8 @@
 //!    counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
-//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone other
-//!    than a runner; the pool is idle only when it is zero and no runner is left.
+//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
+//!    counted as a runner; the pool is idle only when it is zero and no runner is left.
 //!
 //! # Why not the obvious
 //! A channel of jobs with parked workers has wake-ups to lose, needs room to take a retry back (the classic

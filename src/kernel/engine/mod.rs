@@ -28,7 +28,8 @@
 //! 1. Places never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
-//! 3. While jobs are ready and a slot is free, a runner is starting (or the pool is aborted). One that leaves looks
+//! 3. While jobs are ready and a slot is free, a runner is starting (or the pool is aborted), and each submission starts
+//!    one: a runner started by another shares its thread until that one awaits. One that leaves looks
 //!    at `ready` under the same lock that counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
@@ -230,7 +231,7 @@ impl<C: Clone> State<C> {
     /// Restores invariants 3 and 4 after any change.
     fn balance(&mut self, fx: &mut Effects) {
         if !self.ready.is_empty()
-            && self.starting == 0
+            && self.ready.len() > self.starting
             && self.slots_used() < self.limits.concurrency
             && self.phase < Phase::Aborted
         {

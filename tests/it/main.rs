@@ -3,7 +3,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
-    reason = "tests spawn tasks, lock and count on their own account"
+    reason = "tests stand outside the library: they use the runtime and std's locks as a user does"
 )]
 
 mod auto_traits;
@@ -13,3 +13,4 @@ mod pool;
 mod retry;
 mod soak;
 mod support;
+mod tidy;

@@ -51,7 +51,7 @@ const DEPOSIT: u32 = 32;
 const MAX_BURST: usize = 32;
 
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does.
-const SERVED: u32 = 100000;
+const SERVED: u32 = 128;
 
 /// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
 /// still at it, and the next runner would cost a spawn and the wake-up of a thread.

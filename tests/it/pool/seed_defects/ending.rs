@@ -173,14 +173,18 @@ fn s13_when_the_runtime_ends_every_handle_and_submitter_on_another_is_told() {
                 drop(pool.try_submit(2 * job).unwrap());
             }
             let (submitting, reserving) = (pool.clone(), pool.clone());
-            let submit = other.spawn(async move { submitting.submit(7).await.map(|_| ()) });
+            let submit = other.spawn(async move { submitting.submit(7).await });
             let reserve = other.spawn(async move { reserving.reserve().await.map(|_| ()) });
             other.block_on(until("both stand in line", || pool.stats().waiting == 2));
             (submit, reserve)
         };
         drop(doomed);
         other.block_on(promptly(async {
-            assert!(matches!(submitters.0.await.unwrap(), Err(SubmitError::Closed(7))));
+            // The place that the running job frees may admit it, just before the pool is closed.
+            let admitted = match submitters.0.await.unwrap() {
+                Ok(handle) => matches!(handle.await, Err(JobError::Aborted(Some(7)))),
+                Err(refused) => !matches!(refused, SubmitError::Closed(7)),
+            };
             assert!(submitters.1.await.unwrap().is_err());
             assert!(matches!(hung.await, Err(JobError::Aborted(Some(0)))));
             assert!(matches!(queued.await, Err(JobError::Aborted(Some(2)))));
@@ -189,7 +193,8 @@ fn s13_when_the_runtime_ends_every_handle_and_submitter_on_another_is_told() {
             pool.drain().await.unwrap();
             let report = pool.shutdown(Shutdown::Drain).await.unwrap();
             ledger::check_report(&report);
-            assert_eq!((report.totals.aborted, report.aborted.len()), (21, 0), "their handles have them");
+            let aborted = 21 + u64::from(admitted);
+            assert_eq!((report.totals.aborted, report.aborted.len()), (aborted, 0), "their handles have them");
         }));
     }
 }

@@ -22,11 +22,24 @@ impl Runtime {
         tokio::runtime::Handle::try_current().ok().map(Self)
     }
 
+    /// How many tasks it can poll at the same instant.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.metrics().num_workers()
+    }
+
     /// Starts `task`. On a runtime that has shut down, the task is dropped before this returns.
     ///
     /// The join handle is let go on purpose: whoever spawns keeps its own account of the task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.0.spawn(task));
+    }
+}
+
+impl Runtime {
+    /// A future that is ready at `deadline`, on the caller's own runtime, or on this one if it is on none.
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let _inside = tokio::runtime::Handle::try_current().is_err().then(|| self.0.enter());
+        sleep_until(deadline)
     }
 }
 
@@ -63,9 +76,9 @@ pub(crate) fn random() -> u64 {
     fastrand::u64(..)
 }
 
-/// Lets others run once this task has used up its share of the current poll.
-pub(crate) async fn yield_if_spent() {
-    tokio::task::coop::consume_budget().await;
+/// Lets other tasks run.
+pub(crate) async fn yield_now() {
+    tokio::task::yield_now().await;
 }
 
 /// The moment `duration` from now; one in the far future, if there is no such moment.

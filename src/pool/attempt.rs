@@ -1,11 +1,11 @@
 //! One attempt while its future is pending: signals, time limits, and the lending of its slot.
 
 use super::context::Context as AttemptContext;
-use super::runner::Current;
+use super::runner::{Account, Current};
 use super::shared::Shared;
-use crate::contain::{Payload, discard};
+use crate::contain::Payload;
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::Effects;
+use crate::retry::StopReason;
 use crate::rt::{self, Sleep};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,25 +17,14 @@ pub(super) enum End<T, E> {
     Returned(Result<T, E>),
     /// The handler panicked.
     Panicked(Payload),
-    /// The attempt took too long, or ran into the job's deadline.
-    TimedOut { at_deadline: bool },
+    /// The attempt took too long; if it ran into the job's deadline, that is why there is no other.
+    TimedOut(Option<StopReason>),
     /// The deadline had passed before it could start.
     Late,
+    /// The pool was aborted before it could start.
+    Unstarted,
     /// It was cancelled or aborted.
     Stopped(Signal),
-}
-
-impl<T, E> End<T, E> {
-    /// The same attempt, whose future panicked when it was dropped. What the handler returned before stands.
-    pub(super) fn spoiled(self, payload: Payload) -> Self {
-        match self {
-            Self::Returned(_) | Self::Panicked(_) => {
-                discard(payload);
-                self
-            }
-            _ => Self::Panicked(payload),
-        }
-    }
 }
 
 /// What the timer of a pending attempt is set to.
@@ -52,7 +41,7 @@ pub(super) struct Watch<'a, J, T, E> {
     shared: &'a Arc<Shared<J, T, E>>,
     current: &'a mut Current<J, T, E>,
     context: &'a AttemptContext,
-    fx: &'a mut Effects,
+    account: &'a mut Account<J, T, E>,
     registered: Option<Waker>,
     seen: Signal,
     limit: Limit,
@@ -63,9 +52,9 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
         shared: &'a Arc<Shared<J, T, E>>,
         current: &'a mut Current<J, T, E>,
         context: &'a AttemptContext,
-        fx: &'a mut Effects,
+        account: &'a mut Account<J, T, E>,
     ) -> Self {
-        Self { shared, current, context, fx, registered: None, seen: Signal::Run, limit: Limit::Unset }
+        Self { shared, current, context, account, registered: None, seen: Signal::Run, limit: Limit::Unset }
     }
 
     /// The handler's future is pending: may it go on?
@@ -94,7 +83,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => Poll::Ready(match self.limit {
                 Limit::Grace => End::Stopped(self.seen),
-                limit => End::TimedOut { at_deadline: limit == Limit::Deadline },
+                limit => End::TimedOut((limit == Limit::Deadline).then_some(StopReason::Deadline)),
             }),
         }
     }
@@ -106,23 +95,26 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
         }
         self.current.lending = waiting;
         if waiting {
-            self.shared.engine.lend(self.fx);
-            self.shared.apply(self.fx);
+            self.shared.engine.lend(&mut self.account.fx);
+            self.shared.apply(&mut self.account.fx);
         } else {
             self.shared.engine.take_back();
         }
     }
 
-    /// Makes `waker` known to the engine if it is not, then reads the signal. `Some`: a new one.
+    /// Makes `waker` known to the engine if it is not, with an account of the batch, then reads the signal. `Some`: a
+    /// new one.
     fn heard(&mut self, waker: &Waker) -> Option<Signal> {
         let mut signal = Signal::Run;
         if !self.registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.registered = Some(waker.clone());
             let Current { ticket, cell, .. } = &*self.current;
-            if self.shared.engine.suspend(*ticket, cell, waker.clone(), self.fx) {
+            let Account { batch, settled, fx } = &mut *self.account;
+            let suspended = (*ticket, cell.clone(), waker.clone());
+            if self.shared.engine.suspend(suspended, Account::ended(settled), batch, fx) {
                 signal = Signal::Abort;
             }
-            self.shared.apply(self.fx);
+            self.account.publish(self.shared);
         }
         signal = signal.max(self.current.cell.signal());
         (signal > self.seen).then_some(signal)

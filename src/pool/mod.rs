@@ -32,6 +32,7 @@ mod shutdown;
 mod stats;
 mod submit;
 mod timer;
+mod verdict;
 
 pub use builder::WorkerPoolBuilder;
 pub use context::Cx;

@@ -2,40 +2,41 @@
 //!
 //! # What
 //! A runner claims a job, makes one attempt at it, tells the engine how it ended and claims the next in the same lock
-//! operation; it leaves when there is no work. It holds the handler's future on its own stack: no task and
-//! no box per job.
+//! operation; it leaves when there is no work. It holds the handler's future on its own stack: no task and no box per
+//! job. While jobs turn out short it claims a few at once, and tells of them together.
 //!
 //! # States
 //! | stage | engine counts it | dropped by the runtime |
 //! |---|---|---|
 //! | `Starting` | as starting | counted out |
-//! | `Here` | as a runner | counted out; its job, if any, ends `Aborted` |
+//! | `Here` | as a runner | counted out; its jobs end `Aborted` |
 //! | `Gone` | no | nothing to do |
 //!
 //! # Invariants
-//! 1. Between claim and conclusion `current` names the job: whatever drops the runner ends it.
-//! 2. The hook runs before an outcome is counted, and it is counted before its handle wakes.
-//! 3. Before a pending attempt is left alone, its waker is known to the engine and *then* its signal is read.
+//! 1. Each claimed job is in `batch.claims`, in `current` or in `settled`: whatever drops the runner ends it.
+//! 2. The hook runs before an outcome is counted, and it is counted before its handle can see it.
+//! 3. Before a pending attempt is left alone, what is settled is published, what is claimed is given back, and its
+//!    waker is known to the engine; *then* its signal is read.
 //!
 //! # Why not the obvious
-//! A task per job costs an allocation and two scheduler trips per job; parked workers have wake-ups to lose.
+//! A task per job costs an allocation and two scheduler trips per job; parked workers have wake-ups to lose. A batch
+//! that is not given back at the first `Pending` hides runnable jobs behind a waiting one.
 //!
 //! # Cost
-//! One spawn per busy spell, shared by all its jobs. Two lock operations on the cell and one on the engine a job.
+//! One spawn per busy spell, shared by all its jobs. Two lock operations on the cell a job, and one on the engine a
+//! batch.
 
 use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
-use super::error::{Failure, JobError, Panic};
+use super::error::JobError;
 use super::handler::{Exec, Home};
 use super::nested::{Waits, within};
-use super::shared::{History, JobCell, Outcome, Parcel, Shared, ticks};
+use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
-use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Bin, Claim, Clock, Effects, Phase, Ticket};
-use crate::retry::{Decision, FailedAttempt, StopReason};
-use crate::rt;
-use crate::shim::Mutex;
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Ticket};
+use crate::rt::{self, Instant};
 use std::any::Any;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -46,6 +47,19 @@ use std::time::Duration;
 /// How many first attempts are told to the retry budget at once.
 const DEPOSIT: u32 = 32;
 
+/// The most jobs that are claimed at once.
+const MAX_BURST: usize = 32;
+
+/// After so many jobs a runner lets other tasks run, as tokio's own budget does.
+const SERVED: u32 = 100000;
+
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
+
+/// A batch that takes longer than this is too large.
+const SHORT: Duration = Duration::from_micros(100);
+
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Starting,
@@ -53,28 +67,73 @@ enum Stage {
     Gone,
 }
 
-/// The job that a runner has claimed.
+/// The job of the attempt that is being made.
 pub(super) struct Current<J, T, E> {
     pub(super) ticket: Ticket,
     pub(super) cell: JobCell<J, T, E>,
     pub(super) deadline: Ticks,
     /// Whether its slot is lent, because it waits for another job of this pool.
     pub(super) lending: bool,
-    started: Ticks,
-    history: Option<Box<History<E>>>,
+    /// Whether an attempt was made.
+    pub(super) attempted: bool,
+    pub(super) started: Ticks,
+    pub(super) history: Option<Box<History<E>>>,
+}
+
+/// A job that has ended, not yet counted or published.
+pub(super) struct Settlement<J, T, E> {
+    ended: Ended,
+    cell: JobCell<J, T, E>,
+    outcome: Outcome<J, T, E>,
+}
+
+/// What a runner has claimed and settled: its account with the engine.
+pub(super) struct Account<J, T, E> {
+    pub(super) batch: Batch<JobCell<J, T, E>>,
+    pub(super) settled: Vec<Settlement<J, T, E>>,
+    pub(super) fx: Effects,
 }
 
 pub(super) struct Runner<J, T, E, X> {
-    shared: Arc<Shared<J, T, E>>,
+    pub(super) shared: Arc<Shared<J, T, E>>,
     exec: Arc<X>,
     stage: Stage,
-    current: Option<Current<J, T, E>>,
+    pub(super) current: Option<Current<J, T, E>>,
     slot: Option<J>,
     home: Arc<Home<J>>,
+    /// What the handler of the last attempt asked for with `Cx::snooze`.
+    pub(super) snoozed: Option<Duration>,
     waits: Option<Arc<Waits>>,
+    pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
     fresh: u32,
-    fx: Effects,
+    /// When the batch was claimed; `None` if its length says nothing about jobs being short.
+    batch_began: Option<Instant>,
+}
+
+impl<J, T, E> Account<J, T, E> {
+    /// What has ended, for the engine to count.
+    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
+        settled.iter().map(|settlement| settlement.ended)
+    }
+
+    /// Counts what has ended and, if nothing is claimed, claims; then publishes.
+    fn turn(&mut self, shared: &Arc<Shared<J, T, E>>) {
+        shared.engine.turn(Self::ended(&self.settled), &mut self.batch, &mut self.fx);
+        self.publish(shared);
+    }
+
+    /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
+    #[inline]
+    pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
+        for Settlement { cell, outcome, .. } in self.settled.drain(..) {
+            // Readers wake when all of the batch is there: one that awaits several is woken once.
+            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
+            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
+            drop(cell);
+        }
+        shared.apply(&mut self.fx);
+    }
 }
 
 impl<J, T, E, X> Runner<J, T, E, X>
@@ -87,71 +146,108 @@ where
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
+        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
         Self {
             shared,
             exec,
             stage: Stage::Starting,
             current: None,
             slot: None,
-            home: Home::new(AttemptContext::new(pool)),
+            home,
+            snoozed: None,
             waits: None,
+            account: Account { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() },
             fresh: 0,
-            fx: Effects::default(),
+            batch_began: None,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut next = self.shared.engine.arrive(&mut self.fx);
+        self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
+        let (mut served, mut spell) = (0, 0);
         loop {
-            self.shared.apply(&mut self.fx);
-            let Some(claim) = next else {
-                self.deposit();
-                next = self.shared.engine.leave(&mut self.fx);
-                if next.is_none() {
-                    self.stage = Stage::Gone;
-                    self.shared.apply(&mut self.fx);
+            self.shared.apply(&mut self.account.fx);
+            while let Some(claim) = self.account.batch.claims.pop_front() {
+                let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
+                self.conclude(end);
+                served += 1;
+                spell += 1;
+            }
+            self.pace();
+            self.account.turn(&self.shared);
+            if self.account.batch.claims.is_empty() {
+                if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
+                    self.stage = Stage::Starting;
+                    rt::yield_now().await;
+                    self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
+                    self.stage = Stage::Here;
+                }
+                if self.account.batch.claims.is_empty() && self.leave() {
                     return;
                 }
-                continue;
-            };
-            let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
-            next = self.conclude(end);
-            rt::yield_if_spent().await;
+            }
+            if served >= SERVED {
+                served = 0;
+                rt::yield_now().await;
+            }
         }
     }
 
-    /// Takes the claimed job. `false`: there will be no attempt.
+    /// Chooses how many jobs to claim at once: more, while all of a batch together were short.
+    fn pace(&mut self) {
+        let now = rt::now();
+        let batch = &mut self.account.batch;
+        let short = self.batch_began.is_some_and(|began| now.saturating_duration_since(began) <= SHORT);
+        batch.burst = if short { (batch.burst * 2).min(MAX_BURST) } else { 1 };
+        self.batch_began = Some(now);
+    }
+
+    /// Leaves, if there is still nothing to do.
+    fn leave(&mut self) -> bool {
+        self.deposit();
+        if self.shared.engine.leave(&mut self.account.batch, &mut self.account.fx) {
+            self.stage = Stage::Gone;
+            self.shared.apply(&mut self.account.fx);
+        }
+        self.stage == Stage::Gone
+    }
+
+    /// Takes a claimed job. `false`: there will be no attempt.
+    #[inline]
     fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> bool {
         let Claim { ticket, cell, deadline, late } = claim;
         let Parcel { job, history } = cell.lend();
-        self.slot = Some(job);
-        let attempts = history.as_ref().map_or(0, |history| history.attempts);
-        let retries = self.shared.options.retry.is_some();
-        let clock = self.shared.engine.clock();
-        let started = if retries { clock.now() } else { 0 };
-        let start = !late && cell.signal() == Signal::Run;
-        if start {
-            self.home.renew(attempts.saturating_add(1), clock.instant(deadline));
-            self.fresh += u32::from(retries && history.is_none());
+        let engine = &self.shared.engine;
+        let attempted = !late && cell.signal() == Signal::Run && !engine.is_aborted();
+        let mut started = 0;
+        if attempted {
+            let attempts = history.as_ref().map_or(0, |history| history.attempts);
+            self.home.context().begin(attempts.saturating_add(1), deadline);
+            if self.shared.options.retry.is_some() {
+                started = engine.clock().now();
+                self.fresh += u32::from(history.is_none());
+            }
         }
-        self.current = Some(Current { ticket, cell, deadline, lending: false, started, history });
+        self.slot = Some(job);
+        self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, started, history });
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
-        start
+        attempted
     }
 
     fn unattempted(&self) -> End<T, E> {
-        match self.current.as_ref().map(|current| current.cell.signal()) {
-            Some(signal) if signal != Signal::Run => End::Stopped(signal),
+        match self.signal() {
+            Signal::Cancel => End::Stopped(Signal::Cancel),
+            _ if self.shared.engine.is_aborted() => End::Unstarted,
             _ => End::Late,
         }
     }
 
-    /// Makes one attempt. The future is created, polled and dropped inside `contain`.
+    /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
     async fn attempt(&mut self) -> End<T, E> {
-        let Self { shared, exec, current, slot, home, waits, fx, .. } = self;
+        let Self { shared, exec, current, slot, home, waits, account, batch_began, .. } = self;
         let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
         let home: &Arc<Home<J>> = home;
         let mut future = pin!(None);
@@ -161,56 +257,74 @@ where
         }
         let id = shared.id();
         let mut sleep = pin!(None);
-        let mut watch = Watch::new(shared, current, home.context(), fx);
-        let end = poll_fn(|cx| {
+        let mut watch = Watch::new(shared, current, home.context(), account);
+        // What the handler returned is written here from inside, and so moved once.
+        let mut returned = None;
+        let cut_short = poll_fn(|cx| {
             let polled = within(id, waits, || {
-                contain(|| match future.as_mut().as_pin_mut() {
-                    Some(future) => future.poll(cx),
-                    None => Poll::Pending,
+                contain(|| match future.as_mut().as_pin_mut().map(|future| future.poll(cx)) {
+                    Some(Poll::Ready(out)) => returned = Some(out),
+                    Some(Poll::Pending) | None => {}
                 })
             });
             match polled {
-                Err(payload) => Poll::Ready(End::Panicked(payload)),
-                Ok(Poll::Ready(out)) => Poll::Ready(End::Returned(out)),
-                Ok(Poll::Pending) => {
+                Ok(()) if returned.is_some() => Poll::Ready(None),
+                Ok(()) => {
+                    *batch_began = None;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(cx, waiting, sleep.as_mut())
+                    watch.pending(cx, waiting, sleep.as_mut()).map(Some)
                 }
+                Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
             }
         })
         .await;
-        match contain(|| future.set(None)) {
-            Ok(()) => end,
-            Err(payload) => end.spoiled(payload),
+        let dropped = contain(|| future.set(None));
+        match (cut_short, returned, dropped) {
+            (Some(End::Panicked(payload)), _, dropped) => {
+                discard(dropped);
+                End::Panicked(payload)
+            }
+            // What was returned before stands, even if dropping the spent future panics.
+            (_, Some(out), dropped) => {
+                discard(dropped);
+                End::Returned(out)
+            }
+            (_, None, Err(payload)) => End::Panicked(payload),
+            (Some(end), None, Ok(())) => end,
+            (None, None, Ok(())) => unreachable!("an attempt that was not cut short has returned"),
         }
     }
 
-    /// Ends or parks the current job and claims the next.
-    fn conclude(&mut self, end: End<T, E>) -> Option<Claim<JobCell<J, T, E>>> {
-        let job = self.slot.take().or_else(|| self.home.take());
+    /// Settles or parks the current job.
+    #[inline]
+    fn conclude(&mut self, end: End<T, E>) {
+        self.snoozed = self.home.context().snoozed();
+        let home = self.home.vacate();
+        let job = self.slot.take().or(home);
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
             // A handle has left the handler: its wait must not be counted against the next job.
             self.waits = None;
         }
+        if self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.lending)) {
+            self.shared.engine.take_back();
+        }
         match end {
             End::Returned(Ok(value)) => {
                 discard(job);
-                self.settle(Bin::Succeeded, Ok(value))
+                self.settle(Bin::Succeeded, Ok(value));
             }
             End::Returned(Err(error)) => match self.signal() {
                 Signal::Run => self.failed(job, Some(error), None),
                 signal => {
                     discard(error);
-                    self.stopped(signal, job)
+                    self.stopped(signal, job);
                 }
             },
-            End::TimedOut { at_deadline } => self.failed(job, None, at_deadline.then_some(StopReason::Deadline)),
-            End::Late => self.dead(Bin::TimedOut, job, None, StopReason::Deadline, None),
-            End::Panicked(payload) => {
-                let panic = Some(Panic(Mutex::new(payload)));
-                self.dead(Bin::Panicked, job, None, StopReason::Panicked, panic)
-            }
             End::Stopped(signal) => self.stopped(signal, job),
+            End::Unstarted => self.unstarted(job),
+            End::TimedOut(stop) => self.failed(job, None, stop),
+            End::Late => self.late(job),
+            End::Panicked(payload) => self.panicked(job, None, payload),
         }
     }
 
@@ -218,164 +332,36 @@ where
         self.current.as_ref().map_or(Signal::Run, |current| current.cell.signal())
     }
 
-    fn stopped(&mut self, signal: Signal, job: Option<J>) -> Option<Claim<JobCell<J, T, E>>> {
+    fn stopped(&mut self, signal: Signal, job: Option<J>) {
         if signal == Signal::Cancel {
             return self.settle(Bin::Cancelled, Err(JobError::Cancelled(job)));
         }
         let error = self.shared.aborted(job);
-        self.settle(Bin::Aborted, Err(error))
+        self.settle(Bin::Aborted, Err(error));
     }
 
-    /// Decides about an attempt that failed: another one later, or none. `stop`: none, for that reason.
-    fn failed(
-        &mut self,
-        job: Option<J>,
-        error: Option<E>,
-        stop: Option<StopReason>,
-    ) -> Option<Claim<JobCell<J, T, E>>> {
-        let bin = if error.is_some() { Bin::Failed } else { Bin::TimedOut };
-        let planned = match stop {
-            Some(stop) => Ok(Decision::Stop(stop)),
-            None if job.is_none() => Ok(Decision::Stop(StopReason::JobKept)),
-            None => contain(|| self.plan(error.as_ref())),
-        };
-        match planned {
-            Err(payload) => {
-                let panic = Some(Panic(Mutex::new(payload)));
-                self.dead(Bin::Panicked, job, error, StopReason::Panicked, panic)
-            }
-            Ok(Decision::Stop(stop)) => self.dead(bin, job, error, stop, None),
-            Ok(Decision::RetryAfter(delay)) => match job {
-                Some(job) => self.park(job, error, delay, bin),
-                None => self.dead(bin, None, error, StopReason::JobKept, None),
-            },
-        }
-    }
-
-    /// What the policy, or the handler itself, says about the failure.
-    fn plan(&mut self, error: Option<&E>) -> Decision {
-        let Some(current) = self.current.as_ref() else { unreachable!("a failed attempt has a current job") };
-        let clock = self.shared.engine.clock();
-        let now = clock.now();
-        let until_deadline =
-            (current.deadline != NEVER).then(|| Duration::from_nanos(current.deadline.saturating_sub(now)));
-        if let Some(delay) = error.and_then(|_| self.home.context().snoozed()) {
-            return match until_deadline {
-                Some(left) if delay >= left => Decision::Stop(StopReason::Deadline),
-                _ => self.room_to_park(Decision::RetryAfter(delay)),
-            };
-        }
-        let Some(policy) = &self.shared.options.retry else { return Decision::Stop(StopReason::MaxAttempts) };
-        let history = current.history.as_ref();
-        let first = history.map_or(current.started, |history| history.first);
-        let decision = policy.plan(&FailedAttempt {
-            attempt: history.map_or(0, |history| history.attempts).saturating_add(1),
-            error,
-            elapsed: Duration::from_nanos(now.saturating_sub(first)),
-            previous_delay: history.and_then(|history| history.previous_delay),
-            until_deadline,
-            random: rt::random(),
-            now: clock.shared(now),
-        });
-        let shared_now = clock.shared(now);
-        match self.room_to_park(decision) {
-            Decision::RetryAfter(delay) => {
-                self.deposit();
-                let paid = self.shared.options.retry.as_ref().is_none_or(|policy| policy.pay(shared_now));
-                if paid { Decision::RetryAfter(delay) } else { Decision::Stop(StopReason::Budget) }
-            }
-            stop @ Decision::Stop(_) => stop,
-        }
-    }
-
-    fn room_to_park(&self, decision: Decision) -> Decision {
-        match (decision, self.shared.engine.may_park()) {
-            (Decision::RetryAfter(_), Err(phase)) => Decision::Stop(unparkable(phase)),
-            (decision, _) => decision,
-        }
-    }
-
-    fn park(&mut self, job: J, error: Option<E>, delay: Duration, bin: Bin) -> Option<Claim<JobCell<J, T, E>>> {
-        let Some(mut current) = self.current.take() else { unreachable!("only a current job is parked") };
-        let snoozed = self.home.context().snoozed().is_some();
-        let mut history = current.history.take().unwrap_or_else(|| {
-            Box::new(History { attempts: 0, first: current.started, previous_delay: None, last_error: None })
-        });
-        if !snoozed {
-            history.attempts = history.attempts.saturating_add(1);
-            history.previous_delay = Some(delay);
-        }
-        if error.is_some() {
-            discard(std::mem::replace(&mut history.last_error, error));
-        }
-        let clock = self.shared.engine.clock();
-        let due = clock.now().saturating_add(ticks(delay));
-        current.cell.give_back(Parcel { job, history: Some(history) });
-        let times = (due.min(NEVER - 1), current.deadline);
-        match self.shared.engine.park(current.ticket, &current.cell, times, current.lending, &mut self.fx) {
-            Ok(next) => {
-                if current.cell.signal() == Signal::Cancel {
-                    // Cancel: asked for between the end of the attempt and here, when no list had the job.
-                    self.shared.cancel(current.ticket, &current.cell);
-                }
-                next
-            }
-            Err(phase) => {
-                let Parcel { job, history } = current.cell.lend();
-                let (attempts, error) = history.map_or((1, None), |history| (history.attempts, history.last_error));
-                self.current = Some(current);
-                let failure =
-                    Failure { job: Some(job), attempts, stop: unparkable(phase), last_error: error, panic: None };
-                self.bury(bin, failure)
-            }
-        }
-    }
-
-    /// Ends the current job as failed for good.
-    fn dead(
-        &mut self,
-        bin: Bin,
-        job: Option<J>,
-        error: Option<E>,
-        stop: StopReason,
-        panic: Option<Panic>,
-    ) -> Option<Claim<JobCell<J, T, E>>> {
+    fn unstarted(&mut self, job: Option<J>) {
         let history = self.current.as_mut().and_then(|current| current.history.take());
-        let (before, earlier) = history.map_or((0, None), |history| (history.attempts, history.last_error));
-        let unattempted = stop == StopReason::Deadline && self.home.context().attempt() <= before;
-        let attempts = before.saturating_add(u32::from(!unattempted));
-        let last_error = match error {
-            Some(error) => {
-                discard(earlier);
-                Some(error)
+        match job {
+            Some(job) => {
+                let (bin, error) = self.shared.unclaimed(Parcel { job, history });
+                self.settle(bin, Err(error));
             }
-            None => earlier,
-        };
-        self.bury(bin, Failure { job, attempts, stop, last_error, panic })
+            None => self.settle(Bin::Aborted, Err(JobError::Aborted(None))),
+        }
     }
 
-    fn bury(&mut self, bin: Bin, failure: Failure<J, E>) -> Option<Claim<JobCell<J, T, E>>> {
-        let failure = Box::new(failure);
-        let error = match bin {
-            Bin::Panicked => JobError::Panicked(failure),
-            Bin::TimedOut => JobError::TimedOut(failure),
-            _ => JobError::Failed(failure),
-        };
-        self.shared.dead_letter(&error);
-        self.settle(bin, Err(error))
-    }
-
-    /// Counts the outcome, claims the next job, then publishes.
-    fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) -> Option<Claim<JobCell<J, T, E>>> {
+    /// Notes the outcome; it is counted and published with the batch.
+    #[inline]
+    pub(super) fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) {
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
-        let next = self.shared.engine.finish(current.ticket, bin, current.lending, &mut self.fx);
-        self.shared.publish(&current.cell, outcome);
-        discard(current);
-        next
+        let Current { ticket, cell, attempted, .. } = current;
+        let ended = Ended { key: ticket.key, bin, attempted };
+        self.account.settled.push(Settlement { ended, cell, outcome });
     }
 
     /// Tells the retry budget of the first attempts made since the last time.
-    fn deposit(&mut self) {
+    pub(super) fn deposit(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         if let Some(policy) = self.shared.options.retry.as_ref().filter(|_| fresh > 0) {
             let clock = self.shared.engine.clock();
@@ -384,26 +370,36 @@ where
     }
 }
 
-fn unparkable(phase: Phase) -> StopReason {
-    if phase == Phase::Aborted { StopReason::ShuttingDown } else { StopReason::ParkedFull }
-}
-
 impl<J, T, E, X> Drop for Runner<J, T, E, X> {
     fn drop(&mut self) {
         if self.stage == Stage::Gone {
             return;
         }
-        // Only a runtime that shuts down drops a runner early.
-        let arrived = self.stage == Stage::Here;
-        let ended = self.current.take();
-        let ticket = ended.as_ref().map(|current| (current.ticket, current.lending));
-        self.shared.engine.lose_runner(arrived, ticket, &mut self.fx);
-        if let Some(current) = ended {
-            let job = self.slot.take().or_else(|| self.home.take());
-            let error = self.shared.aborted(job);
-            self.shared.publish(&current.cell, Err(error));
+        // Only a runtime that shuts down drops a runner early. Invariant 1: all its jobs are found here.
+        let Account { batch, settled, fx } = &mut self.account;
+        let mut lose = |ticket: Ticket, job, cell, attempted| {
+            let ended = Ended { key: ticket.key, bin: Bin::Aborted, attempted };
+            let outcome = Err(self.shared.aborted(job));
+            settled.push(Settlement { ended, cell, outcome });
+        };
+        if let Some(current) = self.current.take() {
+            if current.lending {
+                self.shared.engine.take_back();
+            }
+            self.home.context().cancel();
+            let home = self.home.vacate();
+            let job = self.slot.take().or(home);
+            lose(current.ticket, job, current.cell, current.attempted);
         }
-        self.shared.apply(&mut self.fx);
+        for Claim { ticket, cell, .. } in batch.claims.drain(..) {
+            lose(ticket, Some(cell.lend().job), cell, false);
+        }
+        let arrived = self.stage == Stage::Here;
+        let count = settled.len();
+        self.shared.engine.lose_runner(arrived, Account::ended(settled), batch, fx);
+        self.account.publish(&self.shared);
+        self.shared.engine.published(count, &mut self.account.fx);
+        self.shared.apply(&mut self.account.fx);
         self.shared.abandon();
     }
 }

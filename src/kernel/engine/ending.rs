@@ -1,6 +1,8 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
-use super::{Bin, Clock, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use super::running::{Batch, Ended};
+use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use crate::shim::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 /// How one job left the pool when everything was swept out.
@@ -47,7 +49,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     pub(crate) fn nudge(&self, ticket: Ticket, fx: &mut Effects) {
         let mut state = self.state.lock();
         if let Some(Standing::Suspended(_, waker)) = state.place(ticket).map(|place| &mut place.standing) {
-            fx.wake.extend(waker.take());
+            fx.wakers.extend(waker.take().map(Due::Wake));
         }
     }
 
@@ -69,9 +71,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.phase = Phase::Aborted;
+        // Ordering: Relaxed, see `is_aborted`.
+        self.aborted.store(true, Ordering::Relaxed);
         state.dismiss_line(fx);
         let mut swept = Vec::new();
-        for key in state.places.keys() {
+        // The queue first, so that what was never started comes out in the order of acceptance.
+        let queued = state.ready.keys(&state.places);
+        for key in queued.into_iter().chain(state.places.keys()) {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;
@@ -79,7 +85,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
                 swept.push(Swept::Waiting(cell));
             } else if let Some(Standing::Suspended(cell, waker)) = state.places.get_mut(key).map(|p| &mut p.standing) {
                 swept.push(Swept::Running(cell.clone()));
-                fx.wake.extend(waker.take());
+                fx.wakers.extend(waker.take().map(Due::Wake));
             }
         }
         state.retire_timer(fx);
@@ -93,21 +99,24 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.note_idle(fx);
     }
 
-    /// A runner was dropped by its runtime: at `arrive`, between jobs, or in the middle of the job `ended`.
-    pub(crate) fn lose_runner(&self, arrived: bool, ended: Option<(Ticket, bool)>, fx: &mut Effects) {
+    /// A runner was dropped by its runtime, before or after it had arrived, with the jobs that end with it.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
+    pub(crate) fn lose_runner(
+        &self,
+        arrived: bool,
+        ended: impl ExactSizeIterator<Item = Ended>,
+        batch: &Batch<C>,
+        fx: &mut Effects,
+    ) {
         let now = self.now();
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
-        let mut standing = None;
-        if let Some((ticket, lent)) = ended {
-            state.active -= 1;
-            state.lent -= usize::from(lent);
-            standing = Some(state.free(ticket.key, Bin::Aborted, now, fx));
-        }
+        state.active -= usize::from(batch.is_busy());
+        state.publishing += ended.len();
+        state.count(ended, now, fx);
         state.runners -= 1;
         state.note_idle(fx);
-        drop(state);
-        drop(standing);
     }
 
     /// The timer was dropped by its runtime.
@@ -145,22 +154,24 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
     /// The wait for idleness is given up.
     pub(crate) fn leave_idlers(&self, key: Key) {
-        let idler = self.state.lock().idlers.remove(key);
+        let idler = self.state.lock().idlers.take(key);
         drop(idler);
     }
 }
 
 impl<C: Clone> State<C> {
-    /// Takes a job that waits, queued or parked, off its list. Its place is still held.
+    /// Takes a job that waits, queued or parked, off its list, and its alarm out. Its place is still held.
     fn unlist(&mut self, key: Key) -> Option<C> {
         let place = self.places.get_mut(key)?;
         match std::mem::replace(&mut place.standing, Standing::Active) {
             Standing::Queued(cell) => {
                 self.ready.unlink(&mut self.places, key);
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             Standing::Parked(cell) => {
                 self.parked -= 1;
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             other => {
@@ -185,7 +196,7 @@ impl<C: Clone> State<C> {
         for key in self.idlers.keys() {
             let idler = self.idlers.get_mut(key).expect("a listed key");
             if let Idler::Waiting(waker) = std::mem::replace(idler, Idler::Told) {
-                fx.wake.push(waker);
+                fx.wake(waker);
             }
         }
     }

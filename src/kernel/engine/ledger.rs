@@ -34,7 +34,7 @@ pub struct Totals {
     pub aborted: u64,
     /// Jobs given back in a shutdown's report before they were started, or between two attempts.
     pub returned: u64,
-    /// Attempts started.
+    /// Attempts that have ended.
     pub attempts: u64,
     /// Attempts that failed and were followed by a wait for another.
     pub retries: u64,
@@ -94,7 +94,7 @@ pub struct PoolStats {
     pub capacity: usize,
     /// Jobs accepted and without an outcome yet.
     pub in_system: usize,
-    /// Jobs that wait for a slot.
+    /// Jobs that wait for a slot, those included that a runner has taken along to run next.
     pub queued: usize,
     /// Jobs in an attempt. Above `concurrency` only while handlers that had lent their slot have come back.
     pub running: usize,
@@ -144,7 +144,7 @@ impl<C: Clone> State<C> {
             concurrency: self.limits.concurrency,
             capacity: self.limits.capacity,
             in_system: self.in_system(),
-            queued: self.ready.len(),
+            queued: self.ready.len() + self.claimed - self.active,
             running: self.active,
             parked: self.parked,
             lent: self.lent,

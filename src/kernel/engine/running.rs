@@ -1,7 +1,10 @@
-//! Running: what a runner asks of the engine between two attempts, and during one.
+//! Running: what a runner asks of the engine between its attempts, and during one.
 
-use super::{Bin, Clock, Effects, Engine, NEVER, Phase, SILENT, Standing, State, Ticket, Ticks};
+use super::{Bin, Clock, Due, Effects, Engine, NEVER, Phase, Standing, State, Ticket, Ticks};
 use crate::kernel::alarms::Alarm;
+use crate::kernel::slab::Key;
+use crate::shim::atomic::Ordering;
+use std::collections::VecDeque;
 use std::task::Waker;
 
 /// A job that a runner is to run.
@@ -15,82 +18,133 @@ pub(crate) struct Claim<C> {
     pub(crate) late: bool,
 }
 
+/// A claimed job that has ended and is to be counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) key: Key,
+    pub(crate) bin: Bin,
+    /// Whether there was an attempt.
+    pub(crate) attempted: bool,
+}
+
+/// A claimed job that is to wait for another attempt.
+#[derive(Debug)]
+pub(crate) struct Parking<C> {
+    pub(crate) ticket: Ticket,
+    pub(crate) cell: C,
+    pub(crate) due: Ticks,
+    pub(crate) deadline: Ticks,
+}
+
+/// The jobs that a runner has claimed and not started, and how many it may claim at once.
+///
+/// One job at a time is the rule. A runner whose jobs have been short may claim its fair share of the queue, so that a
+/// lock operation serves several jobs; whatever delays one of them gives the others back ([`Engine::suspend`]).
+#[derive(Debug)]
+pub(crate) struct Batch<C> {
+    pub(crate) claims: VecDeque<Claim<C>>,
+    /// The most jobs to claim at once.
+    pub(crate) burst: usize,
+    /// Whether the engine counts this runner as having a job.
+    busy: bool,
+}
+
+impl<C> Batch<C> {
+    pub(crate) const fn new() -> Self {
+        Self { claims: VecDeque::new(), burst: 1, busy: false }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+}
+
 impl<C: Clone, K: Clock> Engine<C, K> {
-    /// A spawned runner's first call. `None`: there is nothing to do; leave.
-    pub(crate) fn arrive(&self, fx: &mut Effects) -> Option<Claim<C>> {
+    /// A spawned runner's first call: claims. With nothing claimed, leave.
+    pub(crate) fn arrive(&self, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
         state.starting -= 1;
-        let claim = state.claim(now);
+        batch.burst = state.burst;
+        state.claim(batch, now);
         state.balance(fx);
-        claim
     }
 
-    /// Ends a claimed job and claims the next. `None`: publish, then call [`Engine::leave`].
-    pub(crate) fn finish(&self, ticket: Ticket, bin: Bin, lent: bool, fx: &mut Effects) -> Option<Claim<C>> {
+    /// Counts what has ended and, if nothing is claimed, claims. With nothing claimed, publish and leave.
+    #[inline]
+    pub(crate) fn turn(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
-        state.end_attempt(lent);
-        let standing = state.free(ticket.key, bin, now, fx);
-        let claim = state.claim(now);
+        state.burst = batch.burst;
+        state.count(ended, now, fx);
+        state.claim(batch, now);
         state.balance(fx);
-        drop(state);
-        drop(standing);
-        claim
     }
 
-    /// Whether a job whose attempt failed may still be parked.
-    pub(crate) fn may_park(&self) -> Result<(), Phase> {
-        let state = self.state.lock();
-        match state.phase {
-            Phase::Aborted => Err(Phase::Aborted),
-            phase if state.parked >= state.limits.max_parked => Err(phase),
-            _ => Ok(()),
-        }
-    }
-
-    /// Parks a claimed job until `due` and claims the next. `Err`: no longer possible; the job is still claimed.
+    /// Parks a claimed job, and is a [`turn`](Self::turn). Gives it back, with nothing done, if it cannot be parked.
     pub(crate) fn park(
         &self,
-        ticket: Ticket,
-        cell: &C,
-        (due, deadline): (Ticks, Ticks),
-        lent: bool,
+        parking: Parking<C>,
+        ended: impl Iterator<Item = Ended>,
+        batch: &mut Batch<C>,
         fx: &mut Effects,
-    ) -> Result<Option<Claim<C>>, Phase> {
+    ) -> Result<(), (Phase, C)> {
         let now = self.now();
-        let cell = cell.clone();
         let mut state = self.state.lock();
         let state = &mut *state;
-        if state.phase == Phase::Aborted || state.parked >= state.limits.max_parked {
-            return Err(state.phase);
+        if let Err(phase) = state.may_park() {
+            return Err((phase, parking.cell));
         }
-        state.end_attempt(lent);
+        state.count(ended, now, fx);
+        state.claimed -= 1;
         state.parked += 1;
+        state.totals.attempts += 1;
         state.totals.retries += 1;
-        let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
-        if let Standing::Suspended(_, Some(waker)) = std::mem::replace(&mut place.standing, Standing::Parked(cell)) {
-            fx.spent.push(waker);
+        let key = parking.ticket.key;
+        let place = state.places.get_mut(key).expect("a claimed job holds its place");
+        let parked = Standing::Parked(parking.cell);
+        if let Standing::Suspended(_, waker) = std::mem::replace(&mut place.standing, parked) {
+            state.suspended -= 1;
+            fx.wakers.extend(waker.map(Due::Drop));
         }
-        debug_assert_eq!(place.alarm, SILENT);
-        state.alarms.set(&mut state.places, Alarm { due, deadline, owner: ticket.key });
-        let claim = state.claim(now);
+        state.alarms.set(&mut state.places, Alarm { due: parking.due, deadline: parking.deadline, owner: key });
+        state.claim(batch, now);
         state.balance(fx);
-        Ok(claim)
+        Ok(())
     }
 
-    /// Notes that a claimed job's future is pending, and whom to wake if it is cancelled. Returns whether the
-    /// pool has been aborted.
-    pub(crate) fn suspend(&self, ticket: Ticket, cell: &C, waker: Waker, fx: &mut Effects) -> bool {
-        let cell = cell.clone();
+    /// Whether a job may be parked, at this moment.
+    pub(crate) fn may_park(&self) -> Result<(), Phase> {
+        self.state.lock().may_park()
+    }
+
+    /// Notes that the running job's future is pending, and whom to wake if it is cancelled. Counts what has ended
+    /// and gives back what is claimed: a job that waits holds up no other. Returns whether the pool has been aborted;
+    /// claims are then kept, to be ended unstarted.
+    pub(crate) fn suspend(
+        &self,
+        (ticket, cell, waker): (Ticket, C, Waker),
+        ended: impl Iterator<Item = Ended>,
+        batch: &mut Batch<C>,
+        fx: &mut Effects,
+    ) -> bool {
+        let now = self.now();
         let mut state = self.state.lock();
         let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
-        if let Standing::Suspended(_, Some(old)) =
-            std::mem::replace(&mut place.standing, Standing::Suspended(cell, Some(waker)))
-        {
-            fx.spent.push(old);
+        let suspended = Standing::Suspended(cell, Some(waker));
+        match std::mem::replace(&mut place.standing, suspended) {
+            Standing::Suspended(_, old) => fx.wakers.extend(old.map(Due::Drop)),
+            _ => state.suspended += 1,
         }
-        state.phase == Phase::Aborted
+        batch.burst = 1;
+        state.burst = 1;
+        state.count(ended, now, fx);
+        let aborted = state.phase == Phase::Aborted;
+        if !aborted {
+            state.give_back(batch);
+        }
+        state.balance(fx);
+        aborted
     }
 
     /// The job waits for another job of this pool: its slot may be used meanwhile.
@@ -105,33 +159,85 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         self.state.lock().lent -= 1;
     }
 
-    /// Leaves, unless work has come in. `None`: the caller is no longer a runner.
-    pub(crate) fn leave(&self, fx: &mut Effects) -> Option<Claim<C>> {
+    /// Leaves, unless work has come in and is now claimed. `true`: the caller is no longer a runner.
+    pub(crate) fn leave(&self, batch: &mut Batch<C>, fx: &mut Effects) -> bool {
         let now = self.now();
         let mut state = self.state.lock();
-        if let Some(claim) = state.claim(now) {
-            state.balance(fx);
-            return Some(claim);
+        state.claim(batch, now);
+        let leaves = batch.claims.is_empty();
+        if leaves {
+            state.runners -= 1;
         }
-        state.runners -= 1;
         state.balance(fx);
         state.note_idle(fx);
-        None
+        leaves
+    }
+
+    /// Lets the caller look once more before it leaves: until then it counts as starting. `false`: another is.
+    pub(crate) fn linger(&self) -> bool {
+        let mut state = self.state.lock();
+        let lingers = state.starting == 0 && state.phase < Phase::Aborted;
+        state.starting += usize::from(lingers);
+        lingers
+    }
+
+    /// Whether nothing is to be started any more; may lag behind a sweep that is just going on.
+    pub(crate) fn is_aborted(&self) -> bool {
+        // Ordering: Relaxed. A job that is started although a sweep has begun is one that the sweep did not get.
+        self.aborted.load(Ordering::Relaxed)
     }
 }
 
 impl<C: Clone> State<C> {
-    /// The job at the front of the queue, if the calling runner's slot is within the limit.
-    fn claim(&mut self, now: Ticks) -> Option<Claim<C>> {
-        if self.slots_used() > self.limits.concurrency {
-            return None;
+    /// Counts the outcomes of claimed jobs and frees their places.
+    #[inline]
+    pub(super) fn count(&mut self, ended: impl Iterator<Item = Ended>, now: Ticks, fx: &mut Effects) {
+        for Ended { key, bin, attempted } in ended {
+            self.claimed -= 1;
+            self.totals.attempts += u64::from(attempted);
+            if let Some(Standing::Suspended(_, waker)) = self.places.get_mut(key).map(|place| &mut place.standing) {
+                self.suspended -= 1;
+                fx.wakers.extend(waker.take().map(Due::Drop));
+            }
+            // The cell that goes with a suspended place is not the last owner: the runner publishes to another.
+            self.free(key, bin, now, fx);
         }
-        let key = self.ready.pop_front(&mut self.places)?;
-        let deadline = self.alarms.clear(&mut self.places, key).map_or(NEVER, |alarm| alarm.deadline);
-        let late = deadline <= now;
-        self.active += 1;
+    }
+
+    fn may_park(&self) -> Result<(), Phase> {
+        let full = self.parked >= self.limits.max_parked;
+        if full || self.phase == Phase::Aborted { Err(self.phase) } else { Ok(()) }
+    }
+
+    /// Claims from the front of the queue if nothing is claimed and the calling runner's slot is within the limit.
+    #[inline]
+    fn claim(&mut self, batch: &mut Batch<C>, now: Ticks) {
+        if !batch.claims.is_empty() {
+            return;
+        }
+        if self.slots_used() <= self.limits.concurrency {
+            // The fair share leaves as much to every other runner that can be polled at the same instant.
+            let share = self.ready.len().div_ceil(self.limits.parallelism);
+            for _ in 0..share.min(batch.burst) {
+                let Some(claim) = self.claim_one(now) else { break };
+                batch.claims.push_back(claim);
+            }
+        }
+        let busy = !batch.claims.is_empty();
+        self.active += usize::from(busy);
+        self.active -= usize::from(batch.busy);
         self.peak_running = self.peak_running.max(self.active);
-        self.totals.attempts += u64::from(!late);
+        batch.busy = busy;
+    }
+
+    #[inline]
+    fn claim_one(&mut self, now: Ticks) -> Option<Claim<C>> {
+        let key = self.ready.pop_front(&mut self.places)?;
+        self.claimed += 1;
+        let mut deadline = NEVER;
+        if !self.alarms.is_empty() {
+            deadline = self.alarms.clear(&mut self.places, key).map_or(NEVER, |alarm| alarm.deadline);
+        }
         let place = self.places.get_mut(key).expect("a ready job holds its place");
         // The place keeps the low half; the job is one of the last 2^32 that were accepted.
         let latest = self.totals.accepted - 1;
@@ -139,11 +245,19 @@ impl<C: Clone> State<C> {
         let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Active) else {
             unreachable!("a ready job is queued")
         };
-        Some(Claim { ticket: Ticket { key, number }, cell, deadline, late })
+        Some(Claim { ticket: Ticket { key, number }, cell, deadline, late: deadline <= now })
     }
 
-    fn end_attempt(&mut self, lent: bool) {
-        self.active -= 1;
-        self.lent -= usize::from(lent);
+    /// Puts what is claimed and not started back to where it was.
+    fn give_back(&mut self, batch: &mut Batch<C>) {
+        while let Some(Claim { ticket, cell, deadline, .. }) = batch.claims.pop_back() {
+            self.claimed -= 1;
+            let place = self.places.get_mut(ticket.key).expect("a claimed job holds its place");
+            place.standing = Standing::Queued(cell);
+            self.ready.push_front(&mut self.places, ticket.key);
+            if deadline != NEVER {
+                self.alarms.set(&mut self.places, Alarm { due: deadline, deadline, owner: ticket.key });
+            }
+        }
     }
 }

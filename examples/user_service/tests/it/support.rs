@@ -132,7 +132,7 @@ impl App {
     /// The service still answers, and goes down with everything accounted for.
     pub(crate) async fn must_be_well(self) {
         assert_eq!(self.get("/health").await.status(), StatusCode::OK);
-        assert_eq!(self.get("/ready").await.status(), StatusCode::OK);
+        until(|| async { self.get("/ready").await.status() == StatusCode::OK }).await;
         let outcome = self.stop().await;
         assert!(outcome.is_clean(), "{outcome}");
     }

@@ -1,3 +1,5 @@
 //! The pool, by axis.
 mod batches;
+mod concurrent;
 mod promises;
+mod seed_defects;

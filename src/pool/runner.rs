@@ -26,6 +26,7 @@
 //! One spawn per busy spell, shared by all its jobs. Two lock operations on the cell a job, and one on the engine a
 //! batch.
 
+use super::account::{Account, Settlement};
 use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
 use super::error::JobError;
@@ -33,9 +34,9 @@ use super::handler::{Exec, Home};
 use super::nested::{Waits, within};
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
-use crate::kernel::alarms::Ticks;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Effects, Ended, Ticket};
+use crate::kernel::engine::{Bin, Claim, Clock, Ended, Ticket};
 use crate::rt::{self, Instant};
 use std::any::Any;
 use std::future::poll_fn;
@@ -50,8 +51,14 @@ const DEPOSIT: u32 = 32;
 /// The most jobs that are claimed at once.
 const MAX_BURST: usize = 32;
 
-/// After so many jobs a runner lets other tasks run, as tokio's own budget does.
+/// After so many jobs a runner lets other tasks run, as tokio's own budget does; after `QUICK` if they took next to no
+/// time, so that short jobs do not pay for many rests.
 const SERVED: u32 = 128;
+const QUICK: u32 = 1024;
+
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
 
 /// A batch that takes longer than this is too large.
 const SHORT: Duration = Duration::from_micros(100);
@@ -76,55 +83,21 @@ pub(super) struct Current<J, T, E> {
     pub(super) history: Option<Box<History<E>>>,
 }
 
-/// A job that has ended, not yet counted or published.
-pub(super) struct Settlement<J, T, E> {
-    ended: Ended,
-    cell: JobCell<J, T, E>,
-    outcome: Outcome<J, T, E>,
-}
-
-/// What a runner has claimed and settled: its account with the engine.
-pub(super) struct Account<J, T, E> {
-    pub(super) batch: Batch<JobCell<J, T, E>>,
-    pub(super) settled: Vec<Settlement<J, T, E>>,
-    pub(super) fx: Effects,
-}
-
 pub(super) struct Runner<J, T, E, X> {
     pub(super) shared: Arc<Shared<J, T, E>>,
     exec: Arc<X>,
     stage: Stage,
     pub(super) current: Option<Current<J, T, E>>,
     slot: Option<J>,
-    pub(super) home: Arc<Home<J>>,
+    home: Arc<Home<J>>,
+    /// What the handler of the last attempt asked for with `Cx::snooze`.
+    pub(super) snoozed: Option<Duration>,
     waits: Option<Arc<Waits>>,
     pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
     fresh: u32,
     /// When the batch was claimed; `None` if its length says nothing about jobs being short.
     batch_began: Option<Instant>,
-}
-
-impl<J, T, E> Account<J, T, E> {
-    /// What has ended, for the engine to count.
-    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl Iterator<Item = Ended> {
-        settled.iter().map(|settlement| settlement.ended)
-    }
-
-    /// Counts what has ended and, if nothing is claimed, claims; then publishes.
-    fn turn(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        shared.engine.turn(Self::ended(&self.settled), &mut self.batch, &mut self.fx);
-        self.publish(shared);
-    }
-
-    /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
-    pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        for Settlement { cell, outcome, .. } in self.settled.drain(..) {
-            shared.publish(&cell, outcome);
-            discard(cell);
-        }
-        shared.apply(&mut self.fx);
-    }
 }
 
 impl<J, T, E, X> Runner<J, T, E, X>
@@ -137,15 +110,17 @@ where
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
+        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
         Self {
             shared,
             exec,
             stage: Stage::Starting,
             current: None,
             slot: None,
-            home: Home::new(AttemptContext::new(pool)),
+            home,
+            snoozed: None,
             waits: None,
-            account: Account { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() },
+            account: Account::new(),
             fresh: 0,
             batch_began: None,
         }
@@ -154,33 +129,47 @@ where
     pub(super) async fn run(mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
-        let mut served = 0;
+        let (mut served, mut spell, mut rested) = (0, 0, rt::now());
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
-                let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
+                let end = match self.begin(claim) {
+                    Some(Ok(())) => self.attempt().await,
+                    Some(Err(end)) => end,
+                    None => continue,
+                };
                 self.conclude(end);
                 served += 1;
+                spell += 1;
             }
-            self.pace();
-            self.account.turn(&self.shared);
-            if self.account.batch.claims.is_empty() && self.leave() {
-                return;
+            let now = self.pace();
+            let rests = served >= QUICK || (served >= SERVED && now.saturating_duration_since(rested) > SHORT);
+            if rests {
+                (served, rested) = (0, now);
             }
-            if served >= SERVED {
-                served = 0;
-                rt::yield_now().await;
+            self.account.turn(&self.shared, !rests);
+            if self.account.batch.claims.is_empty() {
+                if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
+                    self.stage = Stage::Starting;
+                    rt::yield_now().await;
+                    self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
+                    self.stage = Stage::Here;
+                }
+                if self.account.batch.claims.is_empty() && self.leave() {
+                    return;
+                }
             }
         }
     }
 
-    /// Chooses how many jobs to claim at once: more, while all of a batch together were short.
-    fn pace(&mut self) {
+    /// Chooses how many jobs to claim at once: more, while all of a batch together were short. Returns the time.
+    fn pace(&mut self) -> Instant {
         let now = rt::now();
         let batch = &mut self.account.batch;
         let short = self.batch_began.is_some_and(|began| now.saturating_duration_since(began) <= SHORT);
         batch.burst = if short { (batch.burst * 2).min(MAX_BURST) } else { 1 };
         self.batch_began = Some(now);
+        now
     }
 
     /// Leaves, if there is still nothing to do.
@@ -193,35 +182,32 @@ where
         self.stage == Stage::Gone
     }
 
-    /// Takes a claimed job. `false`: there will be no attempt.
-    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> bool {
+    /// Takes a claimed job and says how it ends if there is to be no attempt. `None`: it has been taken back.
+    #[inline]
+    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<Result<(), End<T, E>>> {
         let Claim { ticket, cell, deadline, late } = claim;
-        let Parcel { job, history } = cell.lend();
-        let engine = &self.shared.engine;
-        let attempted = !late && cell.signal() == Signal::Run && !engine.is_aborted();
-        let mut started = 0;
+        let Parcel { job, history } = cell.start()?;
+        let signal = cell.signal();
+        let retries = self.shared.options.retry.is_some();
+        // What was in time when it was claimed may have waited behind others of its batch since.
+        let started = if retries || deadline != NEVER { self.shared.engine.clock().now() } else { 0 };
+        let late = late || deadline <= started;
+        let attempted = !late && signal == Signal::Run;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.home.renew(attempts.saturating_add(1), engine.clock().instant(deadline));
-            if self.shared.options.retry.is_some() {
-                started = engine.clock().now();
-                self.fresh += u32::from(history.is_none());
-            }
+            self.home.context().begin(attempts.saturating_add(1), deadline);
+            self.fresh += u32::from(retries && history.is_none());
         }
         self.slot = Some(job);
         self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, started, history });
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
-        attempted
-    }
-
-    fn unattempted(&self) -> End<T, E> {
-        match self.signal() {
-            Signal::Cancel => End::Stopped(Signal::Cancel),
-            _ if self.shared.engine.is_aborted() => End::Unstarted,
-            _ => End::Late,
-        }
+        Some(match signal {
+            Signal::Run if late => Err(End::Late),
+            Signal::Run => Ok(()),
+            signal => Err(End::Stopped(signal)),
+        })
     }
 
     /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
@@ -237,33 +223,49 @@ where
         let id = shared.id();
         let mut sleep = pin!(None);
         let mut watch = Watch::new(shared, current, home.context(), account);
-        let end = poll_fn(|cx| {
+        // What the handler returned is written here from inside, and so moved once.
+        let mut returned = None;
+        let cut_short = poll_fn(|cx| {
             let polled = within(id, waits, || {
-                contain(|| match future.as_mut().as_pin_mut() {
-                    Some(future) => future.poll(cx),
-                    None => Poll::Pending,
+                contain(|| match future.as_mut().as_pin_mut().map(|future| future.poll(cx)) {
+                    Some(Poll::Ready(out)) => returned = Some(out),
+                    Some(Poll::Pending) | None => {}
                 })
             });
             match polled {
-                Err(payload) => Poll::Ready(End::Panicked(payload)),
-                Ok(Poll::Ready(out)) => Poll::Ready(End::Returned(out)),
-                Ok(Poll::Pending) => {
+                Ok(()) if returned.is_some() => Poll::Ready(None),
+                Ok(()) => {
                     *batch_began = None;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(cx, waiting, sleep.as_mut())
+                    watch.pending(cx, waiting, sleep.as_mut()).map(Some)
                 }
+                Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
             }
         })
         .await;
-        match contain(|| future.set(None)) {
-            Ok(()) => end,
-            Err(payload) => end.spoiled(payload),
+        let dropped = contain(|| future.set(None));
+        match (cut_short, returned, dropped) {
+            (Some(End::Panicked(payload)), _, dropped) => {
+                discard(dropped);
+                End::Panicked(payload)
+            }
+            // What was returned before stands, even if dropping the spent future panics.
+            (_, Some(out), dropped) => {
+                discard(dropped);
+                End::Returned(out)
+            }
+            (_, None, Err(payload)) => End::Panicked(payload),
+            (Some(end), None, Ok(())) => end,
+            (None, None, Ok(())) => unreachable!("an attempt that was not cut short has returned"),
         }
     }
 
     /// Settles or parks the current job.
+    #[inline]
     fn conclude(&mut self, end: End<T, E>) {
-        let job = self.slot.take().or_else(|| self.home.take());
+        self.snoozed = self.home.context().snoozed();
+        let home = self.home.vacate();
+        let job = self.slot.take().or(home);
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
             // A handle has left the handler: its wait must not be counted against the next job.
             self.waits = None;
@@ -284,7 +286,6 @@ where
                 }
             },
             End::Stopped(signal) => self.stopped(signal, job),
-            End::Unstarted => self.unstarted(job),
             End::TimedOut(stop) => self.failed(job, None, stop),
             End::Late => self.late(job),
             End::Panicked(payload) => self.panicked(job, None, payload),
@@ -303,18 +304,8 @@ where
         self.settle(Bin::Aborted, Err(error));
     }
 
-    fn unstarted(&mut self, job: Option<J>) {
-        let history = self.current.as_mut().and_then(|current| current.history.take());
-        match job {
-            Some(job) => {
-                let (bin, error) = self.shared.unclaimed(Parcel { job, history });
-                self.settle(bin, Err(error));
-            }
-            None => self.settle(Bin::Aborted, Err(JobError::Aborted(None))),
-        }
-    }
-
     /// Notes the outcome; it is counted and published with the batch.
+    #[inline]
     pub(super) fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) {
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
@@ -348,15 +339,22 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
-            let job = self.slot.take().or_else(|| self.home.take());
+            self.home.context().cancel();
+            let home = self.home.vacate();
+            let job = self.slot.take().or(home);
             lose(current.ticket, job, current.cell, current.attempted);
         }
         for Claim { ticket, cell, .. } in batch.claims.drain(..) {
-            lose(ticket, Some(cell.lend().job), cell, false);
+            if let Some(parcel) = cell.start() {
+                lose(ticket, Some(parcel.job), cell, false);
+            }
         }
         let arrived = self.stage == Stage::Here;
+        let count = settled.len();
         self.shared.engine.lose_runner(arrived, Account::ended(settled), batch, fx);
         self.account.publish(&self.shared);
+        self.shared.engine.published(count, &mut self.account.fx);
+        self.shared.apply(&mut self.account.fx);
         self.shared.abandon();
     }
 }

@@ -4,13 +4,14 @@ use super::error::{Failure, JobError};
 use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Batch, Bin, Clock, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::cell::{Cell, Settled, Signal};
+use crate::kernel::engine::{Batch, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
-use crate::rt::{self, Instant};
+use crate::rt::{self, Instant, Runtime};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// The outcome of a job.
@@ -73,6 +74,8 @@ pub(super) struct Shared<J, T, E> {
     pub(super) harvest: Mutex<Harvest<J, E>>,
     /// The clones of the public handle. The last one to go aborts the pool.
     pub(super) owners: AtomicUsize,
+    /// For waits of callers that are on no runtime.
+    pub(super) rt: Runtime,
     /// Emptied when the pool ends, so that the handler goes with it and not with the last job handle.
     launcher: Mutex<Option<Launcher<J, T, E>>>,
 }
@@ -86,6 +89,11 @@ pub(super) struct PoolClock {
 impl PoolClock {
     pub(super) fn new() -> Self {
         Self { epoch: rt::now() }
+    }
+
+    /// When the count began.
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
     }
 
     /// The moment that `ticks` names, or `None` for [`NEVER`].
@@ -145,17 +153,20 @@ impl<J, T, E> Shared<J, T, E> {
         engine: Engine<JobCell<J, T, E>, PoolClock>,
         options: Options<J, E>,
         launcher: Launcher<J, T, E>,
+        rt: Runtime,
     ) -> Self {
         Self {
             engine,
             options,
             harvest: Mutex::new(Harvest::default()),
             owners: AtomicUsize::new(1),
+            rt,
             launcher: Mutex::new(Some(launcher)),
         }
     }
 
     /// Does what the engine asked for. No lock is held.
+    #[inline]
     pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
         if fx.is_nothing() {
             return;
@@ -166,11 +177,11 @@ impl<J, T, E> Shared<J, T, E> {
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
             self.engine.lose_runner(false, std::iter::empty(), &Batch::new(), fx);
         }
-        for waker in fx.wake.drain(..) {
-            contain::wake(waker);
-        }
-        for waker in fx.spent.drain(..) {
-            discard(waker);
+        for due in fx.wakers.drain(..) {
+            match due {
+                Due::Wake(waker) => contain::wake(waker),
+                Due::Drop(waker) => discard(waker),
+            }
         }
     }
 
@@ -184,11 +195,19 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
     pub(super) fn publish(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
-        let settled = cell.settle(outcome);
-        if let Some(reader) = settled.reader {
+        if let Some(reader) = self.store(cell, outcome) {
             contain::wake(reader);
         }
-        discard(settled.unread);
+    }
+
+    /// Stores an outcome that the engine has counted. The reader is to be woken.
+    #[inline]
+    pub(super) fn store(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) -> Option<Waker> {
+        let Settled { reader, unread } = cell.settle(outcome);
+        if unread.is_some() {
+            discard(unread);
+        }
+        reader
     }
 
     /// Shows a job that failed for good to the hook. A panic in the hook ends here.
@@ -268,13 +287,6 @@ impl<J, T, E> Shared<J, T, E> {
             Err(job) => harvest.unstarted.push(job),
         }
         JobError::Returned
-    }
-
-    /// The same for a job that a runner had claimed and not started, with the bin to count it in.
-    pub(super) fn unclaimed(&self, parcel: Parcel<J, E>) -> (Bin, JobError<J, E>) {
-        let (bin, sweep) =
-            if self.harvest.lock().open { (Bin::Returned, Sweep::Return) } else { (Bin::Aborted, Sweep::Abandon) };
-        (bin, self.unstarted(parcel, sweep))
     }
 
     /// Nobody owns the pool any more, or its runtime is gone: ends everything.

@@ -1,8 +1,7 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
 use super::running::{Batch, Ended};
-use super::{Bin, Clock, Effects, Engine, Key, Phase, Standing, State, Ticket};
-use crate::shim::atomic::Ordering;
+use super::{Bin, Claimed, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
 use std::task::{Poll, Waker};
 
 /// How one job left the pool when everything was swept out.
@@ -30,7 +29,7 @@ pub(super) enum Idler {
     Told,
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Takes a job that waits out of the system.
     ///
     /// Whoever gets the cell publishes it and then calls [`Engine::published`].
@@ -49,7 +48,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     pub(crate) fn nudge(&self, ticket: Ticket, fx: &mut Effects) {
         let mut state = self.state.lock();
         if let Some(Standing::Suspended(_, waker)) = state.place(ticket).map(|place| &mut place.standing) {
-            fx.wake.extend(waker.take());
+            fx.wakers.extend(waker.take().map(Due::Wake));
         }
     }
 
@@ -71,11 +70,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.phase = Phase::Aborted;
-        // Ordering: Relaxed, see `is_aborted`.
-        self.aborted.store(true, Ordering::Relaxed);
         state.dismiss_line(fx);
         let mut swept = Vec::new();
-        for key in state.places.keys() {
+        for key in state.keys_by_age() {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;
@@ -83,7 +80,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
                 swept.push(Swept::Waiting(cell));
             } else if let Some(Standing::Suspended(cell, waker)) = state.places.get_mut(key).map(|p| &mut p.standing) {
                 swept.push(Swept::Running(cell.clone()));
-                fx.wake.extend(waker.take());
+                fx.wakers.extend(waker.take().map(Due::Wake));
             }
         }
         state.retire_timer(fx);
@@ -98,10 +95,12 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// A runner was dropped by its runtime, before or after it had arrived, with the jobs that end with it.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
     pub(crate) fn lose_runner(
         &self,
         arrived: bool,
-        ended: impl Iterator<Item = Ended>,
+        ended: impl ExactSizeIterator<Item = Ended>,
         batch: &Batch<C>,
         fx: &mut Effects,
     ) {
@@ -109,6 +108,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
         state.active -= usize::from(batch.is_busy());
+        state.publishing += ended.len();
         state.count(ended, now, fx);
         state.runners -= 1;
         state.note_idle(fx);
@@ -149,22 +149,29 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
     /// The wait for idleness is given up.
     pub(crate) fn leave_idlers(&self, key: Key) {
-        let idler = self.state.lock().idlers.remove(key);
+        let idler = self.state.lock().idlers.take(key);
         drop(idler);
     }
 }
 
-impl<C: Clone> State<C> {
-    /// Takes a job that waits, queued or parked, off its list. Its place is still held.
+impl<C: Claimed> State<C> {
+    /// Takes a job that waits, queued, taken along or parked, off its list, and its alarm out. Its place is still held.
     fn unlist(&mut self, key: Key) -> Option<C> {
         let place = self.places.get_mut(key)?;
         match std::mem::replace(&mut place.standing, Standing::Active) {
             Standing::Queued(cell) => {
                 self.ready.unlink(&mut self.places, key);
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             Standing::Parked(cell) => {
                 self.parked -= 1;
+                self.alarms.clear(&mut self.places, key);
+                Some(cell)
+            }
+            Standing::Taken(cell) if cell.reclaim() => {
+                self.claimed -= 1;
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             other => {
@@ -172,6 +179,14 @@ impl<C: Clone> State<C> {
                 None
             }
         }
+    }
+
+    /// All places, in the order in which their jobs were accepted.
+    fn keys_by_age(&self) -> Vec<Key> {
+        let latest = self.totals.accepted as u32;
+        let mut keys = self.places.keys();
+        keys.sort_by_key(|key| std::cmp::Reverse(self.places.get(*key).map(|place| latest.wrapping_sub(place.number))));
+        keys
     }
 
     fn is_idle(&self) -> bool {
@@ -189,7 +204,7 @@ impl<C: Clone> State<C> {
         for key in self.idlers.keys() {
             let idler = self.idlers.get_mut(key).expect("a listed key");
             if let Idler::Waiting(waker) = std::mem::replace(idler, Idler::Told) {
-                fx.wake.push(waker);
+                fx.wake(waker);
             }
         }
     }

@@ -9,8 +9,9 @@
 //! | place | holds | next |
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
-//! | `Queued` | the cell, listed in `ready` | `Active` (claimed), free (withdrawn, late, swept) |
-//! | `Active` | nothing: a runner has the cell, running or in its batch | `Suspended`, `Parked`, `Queued` at the front (given back), free |
+//! | `Queued` | the cell, listed in `ready` | `Active`, `Taken` (claimed), free (withdrawn, late, swept) |
+//! | `Taken` | the cell, and so does the runner that took it along with another | `Suspended`, `Parked`, `Queued` at the front (given back), free (reclaimed, or ended) |
+//! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
 //! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -28,12 +29,14 @@
 //! 1. Places never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
-//! 3. While jobs are ready and a slot is free, a runner is starting (or the pool is aborted). One that leaves looks
-//!    at `ready` under the same lock that counts it out.
+//! 3. While jobs are ready and a slot is free, a runner is starting, or (while jobs are short) as many are between two
+//!    jobs as the runtime has threads, or the pool is aborted. Submissions start as many at once as there are threads: a
+//!    runner that another has started shares its thread until that one awaits. One that leaves looks at `ready` under
+//!    the same lock that counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
-//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone other
-//!    than a runner; the pool is idle only when it is zero and no runner is left.
+//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
+//!    counted as a runner; the pool is idle only when it is zero and no runner is left.
 //!
 //! # Why not the obvious
 //! A channel of jobs with parked workers has wake-ups to lose, needs room to take a retry back (the classic
@@ -55,13 +58,12 @@ pub(crate) use admission::{Admission, Entry, Waited};
 pub(crate) use ending::{Sweep, Swept};
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
-pub(crate) use running::{Batch, Claim, Ended, Parking};
+pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking};
 pub(crate) use timing::{Clock, Expired, Ring};
 
 use super::alarms::{Alarms, NEVER, Positions, SILENT, Ticks};
 use super::slab::{Fifo, Key, Slab};
 use crate::shim::Mutex;
-use crate::shim::atomic::AtomicBool;
 use admission::Waiter;
 use ending::Idler;
 use std::task::Waker;
@@ -76,6 +78,8 @@ pub(crate) struct Limits {
     pub(crate) capacity: usize,
     /// How many jobs may wait out a backoff at once.
     pub(crate) max_parked: usize,
+    /// How many handlers can be polled at the same instant: the runtime's threads.
+    pub(crate) parallelism: usize,
     /// How long after its acceptance a job may still be in the system.
     pub(crate) deadline: Option<Ticks>,
 }
@@ -108,16 +112,32 @@ pub(crate) struct Effects {
     pub(crate) start_runner: bool,
     /// Spawn the timer.
     pub(crate) start_timer: bool,
-    /// Wake all of these.
-    pub(crate) wake: Vec<Waker>,
-    /// Drop all of these.
-    pub(crate) spent: Vec<Waker>,
+    /// Wake or drop all of these.
+    pub(crate) wakers: Vec<Due>,
+}
+
+/// What is due to a waker outside the lock.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Its task waits for this.
+    Wake(Waker),
+    /// It is of no more use; dropping it may run user code.
+    Drop(Waker),
 }
 
 impl Effects {
+    fn wake(&mut self, waker: Waker) {
+        self.wakers.push(Due::Wake(waker));
+    }
+
+    fn drop(&mut self, waker: Waker) {
+        self.wakers.push(Due::Drop(waker));
+    }
+
     /// Whether there is nothing to do.
+    #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        !self.start_runner && !self.start_timer && self.wake.is_empty() && self.spent.is_empty()
+        !self.start_runner && !self.start_timer && self.wakers.is_empty()
     }
 }
 
@@ -125,6 +145,7 @@ impl Effects {
 enum Standing<C> {
     Reserved,
     Queued(C),
+    Taken(C),
     Active,
     Suspended(C, Option<Waker>),
     Parked(C),
@@ -151,8 +172,6 @@ pub(crate) struct Engine<C, K> {
     state: Mutex<State<C>>,
     clock: K,
     timed: bool,
-    /// A copy of `phase == Aborted` that a runner can read between two jobs of a batch.
-    aborted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -174,6 +193,10 @@ struct State<C> {
     lent: usize,
     /// Runners that have a job.
     active: usize,
+    /// Jobs whose future is pending.
+    suspended: usize,
+    /// How many jobs a runner may claim at once, as the last one to tell found. Above one, jobs have been short.
+    burst: usize,
     /// Jobs that runners have: one each that runs, and those of a batch before and after it.
     claimed: usize,
     parked: usize,
@@ -183,7 +206,7 @@ struct State<C> {
     totals: Totals,
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// An idle, open engine.
     pub(crate) fn new(limits: Limits, clock: K) -> Self {
         let state = State {
@@ -200,6 +223,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             starting: 0,
             lent: 0,
             active: 0,
+            suspended: 0,
+            burst: 1,
             claimed: 0,
             parked: 0,
             reserved: 0,
@@ -207,10 +232,11 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             peak_running: 0,
             totals: Totals::default(),
         };
-        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some(), aborted: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
+    #[inline]
     fn now(&self) -> Ticks {
         if self.timed { self.clock.now() } else { 0 }
     }
@@ -221,19 +247,29 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     /// The slots in use: a lender has lent its own.
+    #[inline]
     fn slots_used(&self) -> usize {
         self.runners - self.lent
     }
 
-    /// Restores invariants 3 and 4 after any change.
-    fn balance(&mut self, fx: &mut Effects) {
-        if !self.ready.is_empty()
-            && self.starting == 0
+    /// Whether one more runner would find a slot, and a thread to make use of it: while jobs are short and do not
+    /// wait, more runners than threads only get in each other's way.
+    #[inline]
+    fn wants_runner(&self) -> bool {
+        let polled = self.runners - self.suspended.min(self.runners);
+        self.ready.len() > self.starting
+            && self.starting < self.limits.parallelism
             && self.slots_used() < self.limits.concurrency
+            && (self.burst == 1 || polled < self.limits.parallelism)
             && self.phase < Phase::Aborted
-        {
+    }
+
+    /// Restores invariants 3 and 4 after any change.
+    #[inline]
+    fn balance(&mut self, fx: &mut Effects) {
+        if self.wants_runner() {
             self.starting += 1;
             self.runners += 1;
             fx.start_runner = true;
@@ -250,13 +286,15 @@ impl<C: Clone> State<C> {
         })
     }
 
-    /// Gives the place of a job up and counts the job's outcome.
-    fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) -> Standing<C> {
-        self.alarms.clear(&mut self.places, key);
-        let place = self.places.remove(key);
+    /// Gives the place of a job up, which has no alarm any more, and counts the job's outcome.
+    #[inline]
+    fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) {
+        debug_assert!(self.places.get(key).is_some_and(|place| place.alarm == SILENT));
+        self.places.remove(key);
         self.totals.count(bin);
-        self.admit_line(now, fx);
-        place.standing
+        if !self.line.is_empty() {
+            self.admit_line(now, fx);
+        }
     }
 
     /// The jobs that have been accepted and have no outcome yet.

@@ -1,0 +1,190 @@
+//! Models of admission: the line for room, permits, and closing.
+
+use crate::kernel::engine::{Bin, Phase};
+use crate::support::{Act, Answer, Launch, Model, Parker, Pool};
+
+/// Two submitters, room for one job: each is accepted in its turn and run once.
+///
+/// Seen to fail: the freed place is not handed to the line.
+#[test]
+fn one_room() {
+    Model::new("one_room", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Threads);
+        for id in 0..2 {
+            pool.spawn(move |pool| {
+                let job = pool.job(id, &[Act::Succeed]);
+                let handle = pool.submit(job, &Parker::new()).expect("the pool is open");
+                assert_eq!(handle.wait().bin, Bin::Succeeded);
+            });
+        }
+        pool.settle_up();
+        pool.assert_idle(2);
+        assert_eq!(pool.record.started().len(), 2);
+        assert_eq!(pool.engine.snapshot().peak_running, 1);
+        pool.assert_conserved();
+    });
+}
+
+/// A submitter blocked on a full pool, and somebody who closes it: the submitter wakes with its job.
+///
+/// Seen to fail: those in line are turned away without being woken.
+#[test]
+fn blocked_then_closed() {
+    Model::small("blocked_then_closed", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        pool.spawn(|pool| {
+            let refused = pool.submit(pool.job(1, &[Act::Succeed]), &Parker::new());
+            assert_eq!(refused.expect_err("the pool is full until it is closed").id, 1);
+        });
+        pool.spawn(|pool| pool.close(Phase::Closed));
+        pool.settle_up();
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.assert_idle(1);
+        pool.assert_conserved();
+    });
+}
+
+/// The same, with a runner that frees the place: the submitter is accepted and its job run, or it has its job back.
+///
+/// Seen to fail: a closed pool admits.
+#[test]
+fn blocked_freed_and_closed() {
+    Model::new("blocked_freed_and_closed", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|pool| {
+            pool.close(Phase::Closed);
+            assert!(pool.try_submit(pool.job(2, &[Act::Succeed])).is_err());
+        });
+        pool.spawn(|pool| match pool.submit(pool.job(1, &[Act::Succeed]), &Parker::new()) {
+            Ok(handle) => drop(handle),
+            Err(job) => assert_eq!(job.id, 1),
+        });
+        pool.settle_up();
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        let accepted = u64::from(pool.record.settled(1).is_some());
+        pool.assert_idle(1 + accepted);
+        pool.assert_conserved();
+    });
+}
+
+/// A waiter for a permit that gives up, beside the runner that frees the place: whoever is next in line gets it.
+///
+/// Seen to fail: a permit that is given back is not handed to the line.
+#[test]
+fn give_up_in_line() {
+    Model::small("give_up_in_line", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        let (for_permit, for_job) = (Parker::new(), Parker::new());
+        let leaver = pool.reserve(&for_permit).expect("the pool is full");
+        let next = pool.line_up(pool.job(1, &[Act::Succeed]), &for_job).expect("the pool is full");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|pool| match leaver.leave() {
+            Answer::Granted(permit) => pool.release(permit),
+            Answer::Refused(job) => assert!(job.is_none()),
+            Answer::Accepted(_) => unreachable!("it has no job"),
+        });
+        let Answer::Accepted(second) = next.wait(&for_job) else { panic!("the pool is open") };
+        pool.settle_up();
+        assert_eq!((first.wait().bin, second.wait().bin), (Bin::Succeeded, Bin::Succeeded));
+        pool.assert_idle(2);
+        pool.assert_conserved();
+    });
+}
+
+/// A submitter in line whose future moves to another task, beside the runner that frees the place.
+///
+/// Seen to fail: the new waker is stored without looking whether the wait has just ended.
+#[test]
+fn another_waker_in_line() {
+    Model::small("another_waker_in_line", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        let before = Parker::new();
+        let waiting = pool.line_up(pool.job(1, &[Act::Succeed]), &before).expect("the pool is full");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| {
+            let Answer::Accepted(second) = waiting.wait(&Parker::new()) else { panic!("the pool is open") };
+            assert_eq!(second.wait().bin, Bin::Succeeded);
+        });
+        pool.settle_up();
+        drop((before, first));
+        pool.assert_idle(2);
+        pool.assert_conserved();
+    });
+}
+
+/// A permit that is used while a shutdown begins: its job runs, or comes back and the place is free.
+///
+/// Seen to fail: a revoked permit keeps its place.
+#[test]
+fn permit_and_shutdown() {
+    Model::small("permit_and_shutdown", 1).check(|| {
+        let pool = Pool::new(1, 1, Launch::Later);
+        let Err(Answer::Granted(permit)) = pool.reserve(&Parker::new()) else { panic!("an empty pool has room") };
+        pool.spawn(move |pool| match pool.fill(permit, pool.job(0, &[Act::Succeed])) {
+            Ok(handle) => drop(handle),
+            Err(job) => assert_eq!(job.id, 0),
+        });
+        pool.spawn(|pool| pool.close(Phase::Sealed));
+        pool.settle_up();
+        pool.assert_idle(u64::from(pool.record.settled(0).is_some()));
+        pool.assert_conserved();
+    });
+}
+
+/// A submitter at a full pool whose only runner is on its last step: accepted at once, or in its turn.
+///
+/// Seen to fail: the place of a job that has ended is handed to the line without a look for a runner.
+#[test]
+fn line_at_the_last_step() {
+    Model::small("line_at_the_last_step", 1).check(|| {
+        let pool = Pool::new(1, 2, Launch::Later);
+        let Err(Answer::Granted(permit)) = pool.reserve(&Parker::new()) else { panic!("an empty pool has room") };
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("there is room for two");
+        let runner = pool.owed_runner().expect("a job is ready");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|pool| {
+            let handle = pool.submit(pool.job(1, &[Act::Succeed]), &Parker::new()).expect("the pool is open");
+            drop(handle);
+        });
+        pool.spawn(move |pool| pool.release(permit));
+        pool.settle_up();
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.assert_idle(2);
+        pool.assert_conserved();
+    });
+}
+
+/// Two jobs end at once while two submitters are in line: both are accepted, in the order of the line.
+///
+/// Seen to fail: those who come last in line are served first.
+#[test]
+fn two_end_two_wait() {
+    Model::small("two_end_two_wait", 1).check(|| {
+        let pool = Pool::new(2, 2, Launch::Later);
+        let running = [0, 1].map(|id| pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for two"));
+        let runners = [0, 1].map(|_| pool.owed_runner().expect("two slots are free"));
+        let parkers = [Parker::new(), Parker::new()];
+        let [first, second] =
+            [2, 3].map(|id| pool.line_up(pool.job(id, &[Act::Succeed]), &parkers[id - 2]).expect("the pool is full"));
+        for runner in runners {
+            pool.spawn(|_| runner.work());
+        }
+        let (Answer::Accepted(first), Answer::Accepted(second)) = (first.wait(&parkers[0]), second.wait(&parkers[1]))
+        else {
+            panic!("the pool is open")
+        };
+        assert_eq!((first.number(), second.number()), (2, 3));
+        pool.settle_up();
+        drop((running, first, second));
+        pool.assert_idle(4);
+        pool.assert_conserved();
+    });
+}

@@ -1,0 +1,115 @@
+//! Models of the completion cell: an outcome is seen once, and whoever waits for it is woken.
+
+use crate::kernel::cell::Cell;
+use crate::support::{Model, Parker, Plain};
+use std::sync::Arc;
+use std::task::Poll;
+
+/// The one outcome of a model; counts how often it was dropped.
+#[derive(Debug)]
+struct Outcome(Arc<Plain<usize>>);
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        *self.0.lock() += 1;
+    }
+}
+
+type Completion = Arc<Cell<(), Outcome>>;
+
+/// A lent job's cell, its outcome, and how often that has been dropped.
+fn lent() -> (Completion, Outcome, Arc<Plain<usize>>) {
+    let cell = Arc::new(Cell::new(()));
+    cell.lend();
+    let dropped = Arc::<Plain<usize>>::default();
+    (cell, Outcome(dropped.clone()), dropped)
+}
+
+fn settle(cell: &Completion, outcome: Outcome) {
+    let settled = cell.settle(outcome);
+    if let Some(reader) = settled.reader {
+        reader.wake();
+    }
+    drop(settled.unread);
+}
+
+/// A reader polls, then moves to another task and sleeps there: it is woken and has the outcome once.
+///
+/// Seen to fail: a new waker is stored without looking whether the outcome has just come.
+#[test]
+fn settle_and_poll() {
+    Model::small("settle_and_poll", 1).check(|| {
+        let (cell, outcome, dropped) = lent();
+        let settler = cell.clone();
+        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let reader = cell.clone();
+        let reader = loom::thread::spawn(move || {
+            let (before, parker) = (Parker::new(), Parker::new());
+            if reader.poll(before.waker()).is_ready() {
+                return;
+            }
+            while reader.poll(parker.waker()).is_pending() {
+                parker.park();
+            }
+        });
+        settler.join().expect("the settler has not panicked");
+        reader.join().expect("the reader has not panicked");
+        assert_eq!(*dropped.lock(), 1);
+        assert!(cell.is_done());
+    });
+}
+
+/// A reader polls and leaves: it drops the outcome, or the settler does, at once and not with the cell.
+///
+/// Seen to fail: a reader that leaves is not noted.
+#[test]
+fn settle_and_detach() {
+    Model::small("settle_and_detach", 1).check(|| {
+        let (cell, outcome, dropped) = lent();
+        let settler = cell.clone();
+        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let reader = cell.clone();
+        let reader = loom::thread::spawn(move || {
+            let parker = Parker::new();
+            let read = reader.poll(parker.waker());
+            let pending = read.is_pending();
+            drop(read);
+            let (unread, waker) = reader.detach();
+            assert!(pending || (unread.is_none() && waker.is_none()), "it was read");
+        });
+        settler.join().expect("the settler has not panicked");
+        reader.join().expect("the reader has not panicked");
+        assert_eq!(*dropped.lock(), 1);
+    });
+}
+
+/// A reader sleeps while a second thread looks whether the outcome is there.
+///
+/// Seen to fail: an outcome wakes nobody.
+#[test]
+fn settle_and_look() {
+    Model::new("settle_and_look", 1).check(|| {
+        let (cell, outcome, dropped) = lent();
+        let settler = cell.clone();
+        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let reader = cell.clone();
+        let reader = loom::thread::spawn(move || {
+            let parker = Parker::new();
+            loop {
+                match reader.poll(parker.waker()) {
+                    Poll::Ready(outcome) => return drop(outcome),
+                    Poll::Pending => parker.park(),
+                }
+            }
+        });
+        let looker = cell.clone();
+        let looker = loom::thread::spawn(move || {
+            let (first, second) = (looker.is_done(), looker.is_done());
+            assert!(second || !first, "an outcome does not go away");
+        });
+        for thread in [settler, reader, looker] {
+            thread.join().expect("a model's thread has not panicked");
+        }
+        assert_eq!(*dropped.lock(), 1);
+    });
+}

@@ -1,0 +1,166 @@
+//! What submitters hold: the outcome to come, and the wait for room.
+
+use super::{Job, JobCell, Outcome, Parker, Pool};
+use crate::kernel::cell::Cell;
+use crate::kernel::engine::{Effects, Entry, Ticket, Waited};
+use crate::kernel::slab::Key;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// The outcome of an accepted job, to be waited for. Dropping it detaches the job.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pool: Arc<Pool>,
+    cell: JobCell,
+    ticket: Ticket,
+}
+
+impl Handle {
+    pub(super) fn new(pool: &Arc<Pool>, cell: JobCell, ticket: Ticket) -> Self {
+        Self { pool: pool.clone(), cell, ticket }
+    }
+
+    pub(crate) fn poll(&self, parker: &Parker) -> Poll<Outcome> {
+        self.cell.poll(parker.waker())
+    }
+
+    pub(crate) fn wait(self) -> Outcome {
+        let parker = Parker::new();
+        loop {
+            if let Poll::Ready(outcome) = self.poll(&parker) {
+                return outcome;
+            }
+            parker.park();
+        }
+    }
+
+    /// The job's number in the order of acceptance.
+    pub(crate) fn number(&self) -> u64 {
+        self.ticket.number
+    }
+
+    /// What a second canceller needs.
+    pub(crate) fn named(&self) -> (Ticket, JobCell) {
+        (self.ticket, self.cell.clone())
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.pool.cancel(self.ticket, &self.cell);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (unread, waker) = self.cell.detach();
+        drop(unread);
+        drop(waker);
+    }
+}
+
+/// A submitter in line.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pool: Arc<Pool>,
+    /// The job's cell; `None` in the line for a permit.
+    cell: Option<JobCell>,
+    key: Key,
+}
+
+/// How a wait ended, or was given up.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Accepted(Handle),
+    Granted(Key),
+    /// Closed or given up, with the job, if there was one.
+    Refused(Option<Job>),
+}
+
+impl Pool {
+    /// Submits a job; waits for room. The job comes back if the pool is closed.
+    pub(crate) fn submit(self: &Arc<Self>, job: Job, parker: &Parker) -> Result<Handle, Job> {
+        let answer = match self.line_up(job, parker) {
+            Ok(waiting) => waiting.wait(parker),
+            Err(answer) => answer,
+        };
+        match answer {
+            Answer::Accepted(handle) => Ok(handle),
+            Answer::Refused(Some(job)) => Err(job),
+            Answer::Granted(_) | Answer::Refused(None) => unreachable!("the wait of a submitter with a job"),
+        }
+    }
+
+    /// Gets into the line, or an answer at once.
+    pub(crate) fn line_up(self: &Arc<Self>, job: Job, parker: &Parker) -> Result<Waiting, Answer> {
+        let cell = Arc::new(Cell::new(job));
+        let mut fx = Effects::default();
+        let entry = self.engine.admit_or_wait(cell.clone(), parker.waker().clone(), &mut fx);
+        self.apply(&mut fx);
+        match entry {
+            Entry::Accepted(ticket) => Err(Answer::Accepted(Handle::new(self, cell, ticket))),
+            Entry::Waiting(key) => Ok(Waiting { pool: self.clone(), cell: Some(cell), key }),
+            Entry::Closed(cell) => Err(Answer::Refused(Some(cell.lend()))),
+        }
+    }
+
+    /// Gets into the line for a permit, or an answer at once.
+    pub(crate) fn reserve(self: &Arc<Self>, parker: &Parker) -> Result<Waiting, Answer> {
+        let mut fx = Effects::default();
+        let answer = self.engine.reserve_or_wait(parker.waker().clone(), &mut fx);
+        self.apply(&mut fx);
+        match answer {
+            None => Err(Answer::Refused(None)),
+            Some(Ok(permit)) => Err(Answer::Granted(permit)),
+            Some(Err(key)) => Ok(Waiting { pool: self.clone(), cell: None, key }),
+        }
+    }
+
+    /// Uses a permit; the job comes back if a shutdown has revoked it.
+    pub(crate) fn fill(self: &Arc<Self>, permit: Key, job: Job) -> Result<Handle, Job> {
+        let cell = Arc::new(Cell::new(job));
+        let mut fx = Effects::default();
+        let filled = self.engine.fill(permit, cell.clone(), &mut fx);
+        self.apply(&mut fx);
+        filled.map(|ticket| Handle::new(self, cell, ticket)).map_err(|cell| cell.lend())
+    }
+
+    /// Gives a permit back.
+    pub(crate) fn release(self: &Arc<Self>, permit: Key) {
+        let mut fx = Effects::default();
+        self.engine.release(permit, &mut fx);
+        self.apply(&mut fx);
+    }
+}
+
+impl Waiting {
+    pub(crate) fn poll(&mut self, parker: &Parker) -> Poll<Answer> {
+        self.pool.engine.poll_wait(self.key, parker.waker()).map(|waited| self.answer(waited))
+    }
+
+    pub(crate) fn wait(mut self, parker: &Parker) -> Answer {
+        loop {
+            if let Poll::Ready(answer) = self.poll(parker) {
+                return answer;
+            }
+            parker.park();
+        }
+    }
+
+    /// Gives the wait up, and says what had happened by then.
+    pub(crate) fn leave(mut self) -> Answer {
+        let mut fx = Effects::default();
+        let waited = self.pool.engine.leave_line(self.key, &mut fx);
+        self.pool.apply(&mut fx);
+        self.answer(waited)
+    }
+
+    fn answer(&mut self, waited: Waited<JobCell>) -> Answer {
+        match waited {
+            Waited::Accepted(ticket) => {
+                let cell = self.cell.take().expect("only a submitter with a job is accepted");
+                Answer::Accepted(Handle::new(&self.pool, cell, ticket))
+            }
+            Waited::Granted(permit) => Answer::Granted(permit),
+            Waited::Closed(cell) | Waited::Left(cell) => Answer::Refused(cell.map(|cell| cell.lend())),
+        }
+    }
+}

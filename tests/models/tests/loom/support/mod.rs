@@ -1,0 +1,35 @@
+//! What the models share: jobs whose fate is recorded, and the pool around the engine, task by task as in `src/pool`.
+
+mod check;
+mod clock;
+mod handle;
+mod job;
+mod parker;
+mod pool;
+mod runner;
+mod timer;
+
+pub(crate) use check::Model;
+pub(crate) use clock::Manual;
+pub(crate) use handle::{Answer, Handle};
+pub(crate) use job::{Act, Job, JobCell, Outcome};
+pub(crate) use parker::Parker;
+pub(crate) use pool::{Launch, Pool};
+pub(crate) use runner::Runner;
+pub(crate) use timer::Timer;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A lock that loom does not see: for records, never held across anything that loom does.
+#[derive(Debug, Default)]
+pub(crate) struct Plain<T>(Mutex<T>);
+
+impl<T> Plain<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,297 @@
+//! The pool around the engine: what `src/pool/shared.rs` and its neighbours do, over loom's threads.
+
+use super::job::Record;
+use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
+use crate::kernel::alarms::Ticks;
+use crate::kernel::cell::{Cell, Signal};
+use crate::kernel::engine::{Bin, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
+use crate::shim::Mutex;
+use loom::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What becomes of the tasks that the engine asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Launch {
+    /// Each is a loom thread of its own, of which there may be four.
+    Threads,
+    /// They are owed; [`Pool::settle_up`] runs them one after another.
+    Later,
+    /// The runtime has shut down: each is dropped at once.
+    Refuse,
+}
+
+/// One pool.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) engine: Engine<JobCell, Manual>,
+    pub(crate) record: Arc<Record>,
+    launch: Plain<Launch>,
+    crew: Plain<Vec<JoinHandle<()>>>,
+    owed_runners: AtomicUsize,
+    owed_timers: AtomicUsize,
+    /// The most jobs that a runner claims at once.
+    burst: AtomicUsize,
+    harvest: Mutex<Harvest>,
+}
+
+/// What a shutdown collects for its report.
+#[derive(Debug, Default)]
+struct Harvest {
+    open: bool,
+    jobs: Vec<Job>,
+}
+
+/// The limits of a pool whose jobs have no deadline.
+pub(crate) fn limits(concurrency: usize, capacity: usize) -> Limits {
+    Limits { concurrency, capacity, max_parked: capacity, deadline: None }
+}
+
+impl Pool {
+    pub(crate) fn new(concurrency: usize, capacity: usize, launch: Launch) -> Arc<Self> {
+        Self::with(limits(concurrency, capacity), launch)
+    }
+
+    /// A pool whose jobs must be done so long after their acceptance.
+    pub(crate) fn with_deadline(concurrency: usize, capacity: usize, deadline: Ticks, launch: Launch) -> Arc<Self> {
+        Self::with(Limits { deadline: Some(deadline), ..limits(concurrency, capacity) }, launch)
+    }
+
+    fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+        Arc::new(Self {
+            engine: Engine::new(limits, Manual::new()),
+            record: Arc::new(Record::new()),
+            launch: Plain::new(launch),
+            crew: Plain::default(),
+            owed_runners: AtomicUsize::new(0),
+            owed_timers: AtomicUsize::new(0),
+            burst: AtomicUsize::new(1),
+            harvest: Mutex::new(Harvest::default()),
+        })
+    }
+
+    /// From now on tasks are launched that way.
+    pub(crate) fn launch(&self, launch: Launch) {
+        *self.launch.lock() = launch;
+    }
+
+    /// From now on runners claim up to so many jobs at once.
+    pub(crate) fn claim_at_once(&self, burst: usize) {
+        self.burst.store(burst, Ordering::Relaxed);
+    }
+
+    pub(super) fn burst(&self) -> usize {
+        self.burst.load(Ordering::Relaxed)
+    }
+
+    fn launching(&self) -> Launch {
+        *self.launch.lock()
+    }
+
+    pub(crate) fn job(&self, id: usize, script: &'static [Act]) -> Job {
+        Job::new(id, script, &self.record)
+    }
+
+    /// Runs `task` on a loom thread, which [`settle_up`](Self::settle_up) joins.
+    pub(crate) fn spawn(self: &Arc<Self>, task: impl FnOnce(&Arc<Self>) + 'static) {
+        let pool = self.clone();
+        let thread = loom::thread::spawn(move || task(&pool));
+        self.crew.lock().push(thread);
+    }
+
+    /// Does what the engine asked for. No lock is held.
+    pub(crate) fn apply(self: &Arc<Self>, fx: &mut Effects) {
+        if std::mem::take(&mut fx.start_timer) {
+            self.start_timer();
+        }
+        if std::mem::take(&mut fx.start_runner) {
+            self.start_runner();
+        }
+        for waker in fx.wake.drain(..) {
+            waker.wake();
+        }
+        fx.spent.clear();
+    }
+
+    fn start_runner(self: &Arc<Self>) {
+        match self.launching() {
+            Launch::Threads => self.spawn(|pool| Runner::arrive(pool).work()),
+            Launch::Later => _ = self.owed_runners.fetch_add(1, Ordering::Relaxed),
+            Launch::Refuse => Runner::starting(self).lose(),
+        }
+    }
+
+    fn start_timer(self: &Arc<Self>) {
+        match self.launching() {
+            Launch::Threads => self.spawn(|pool| Timer::new(pool).run()),
+            Launch::Later => _ = self.owed_timers.fetch_add(1, Ordering::Relaxed),
+            Launch::Refuse => {
+                self.engine.lose_timer();
+                self.abandon();
+            }
+        }
+    }
+
+    /// A runner that the engine has asked for, if there is one.
+    pub(crate) fn owed_runner(self: &Arc<Self>) -> Option<Runner> {
+        let owed = self.owed_runners.load(Ordering::Relaxed);
+        self.owed_runners.store(owed.saturating_sub(1), Ordering::Relaxed);
+        (owed > 0).then(|| Runner::arrive(self))
+    }
+
+    /// A timer that the engine has asked for, if there is one.
+    pub(crate) fn owed_timer(self: &Arc<Self>) -> Option<Timer> {
+        let owed = self.owed_timers.load(Ordering::Relaxed);
+        self.owed_timers.store(owed.saturating_sub(1), Ordering::Relaxed);
+        (owed > 0).then(|| Timer::new(self))
+    }
+
+    /// Submits a job if there is room now; otherwise it comes back.
+    pub(crate) fn try_submit(self: &Arc<Self>, job: Job) -> Result<Handle, Job> {
+        use crate::kernel::engine::Admission;
+        let cell = Arc::new(Cell::new(job));
+        let mut fx = Effects::default();
+        let admission = self.engine.admit(cell.clone(), &mut fx);
+        self.apply(&mut fx);
+        match admission {
+            Admission::Accepted(ticket) => Ok(Handle::new(self, cell, ticket)),
+            Admission::Full(cell) | Admission::Closed(cell) => Err(cell.lend()),
+        }
+    }
+
+    /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
+    pub(crate) fn publish(&self, cell: &JobCell, id: usize, outcome: Outcome) {
+        self.record.settle(id, outcome.bin);
+        let settled = cell.settle(outcome);
+        if let Some(reader) = settled.reader {
+            reader.wake();
+        }
+        drop(settled.unread);
+    }
+
+    /// Ends a job that waits, or asks its runner to end it.
+    pub(crate) fn cancel(self: &Arc<Self>, ticket: Ticket, cell: &JobCell) {
+        cell.raise(Signal::Cancel);
+        if !self.withdraw(ticket) {
+            let mut fx = Effects::default();
+            self.engine.nudge(ticket, &mut fx);
+            self.apply(&mut fx);
+        }
+    }
+
+    /// Cancels a job that waits; `false` if it runs or has ended.
+    pub(crate) fn withdraw(self: &Arc<Self>, ticket: Ticket) -> bool {
+        let mut fx = Effects::default();
+        let withdrawn = self.engine.withdraw(ticket, &mut fx);
+        let waited = withdrawn.is_some();
+        if let Some(cell) = withdrawn {
+            let job = cell.lend();
+            let id = job.id;
+            let outcome = self.outcome(Bin::Cancelled, job);
+            self.publish(&cell, id, outcome);
+            self.engine.published(1, &mut fx);
+        }
+        self.apply(&mut fx);
+        waited
+    }
+
+    /// Admits no more.
+    pub(crate) fn close(self: &Arc<Self>, phase: Phase) {
+        let mut fx = Effects::default();
+        self.engine.close(phase, &mut fx);
+        self.apply(&mut fx);
+    }
+
+    /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
+    pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
+        let mut fx = Effects::default();
+        if sweep == Sweep::Return {
+            self.harvest.lock().open = true;
+        }
+        let mut waited = 0;
+        for swept in self.engine.sweep(sweep, &mut fx) {
+            match swept {
+                Swept::Running(cell) => cell.raise(Signal::Abort),
+                Swept::Waiting(cell) => {
+                    waited += 1;
+                    let job = cell.lend();
+                    let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
+                    let outcome = self.outcome(bin, job);
+                    self.publish(&cell, id, outcome);
+                }
+            }
+        }
+        self.engine.published(waited, &mut fx);
+        self.apply(&mut fx);
+    }
+
+    /// The bin and outcome of a job that a runner had claimed and not started when the pool was aborted.
+    pub(super) fn unclaimed(&self, job: Job) -> (Bin, Outcome) {
+        let mut harvest = self.harvest.lock();
+        if !harvest.open {
+            return (Bin::Aborted, Outcome { bin: Bin::Aborted, job: Some(job) });
+        }
+        harvest.jobs.push(job);
+        (Bin::Returned, Outcome { bin: Bin::Returned, job: None })
+    }
+
+    /// An outcome with the job inside, unless the harvest gets that.
+    pub(super) fn outcome(&self, bin: Bin, job: Job) -> Outcome {
+        if bin == Bin::Returned {
+            self.harvest.lock().jobs.push(job);
+            return Outcome { bin, job: None };
+        }
+        Outcome { bin, job: Some(job) }
+    }
+
+    /// Nobody owns the pool any more, or its runtime is gone: ends everything.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        self.sweep(Sweep::Abandon);
+    }
+
+    /// The jobs that a shutdown gives back.
+    pub(crate) fn harvested(&self) -> Vec<usize> {
+        self.harvest.lock().jobs.iter().map(|job| job.id).collect()
+    }
+
+    /// Waits until the pool has been idle.
+    pub(crate) fn drain(&self) {
+        let parker = Parker::new();
+        let mut key = None;
+        while self.engine.poll_idle(&mut key, parker.waker()).is_pending() {
+            parker.park();
+        }
+    }
+
+    /// Waits for all threads and runs all tasks that are still owed, until there is nothing left to do.
+    pub(crate) fn settle_up(self: &Arc<Self>) {
+        loop {
+            let thread = self.crew.lock().pop();
+            if let Some(thread) = thread {
+                thread.join().expect("a model's thread has not panicked");
+            } else if let Some(runner) = self.owed_runner() {
+                runner.work();
+            } else if let Some(timer) = self.owed_timer() {
+                timer.run();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Asserts that nothing is left inside: whatever was accepted has an outcome, and all room is free.
+    pub(crate) fn assert_idle(&self, accepted: u64) {
+        let stats = self.engine.snapshot();
+        assert!(stats.balances(), "{stats:?}");
+        assert_eq!(stats.totals.accepted, accepted, "{stats:?}");
+        assert_eq!(stats.totals.ended(), accepted, "{stats:?}");
+        let left = (stats.in_system, stats.reserved, stats.waiting, stats.runners, stats.lent);
+        assert_eq!(left, (0, 0, 0, 0, 0), "{stats:?}");
+    }
+
+    /// Asserts that, with all handles gone and the harvest dropped, no job is left anywhere.
+    pub(crate) fn assert_conserved(&self) {
+        self.harvest.lock().jobs.clear();
+        assert_eq!(self.record.alive(), 0, "each job is dropped once, by whoever it was given to");
+    }
+}

@@ -1,0 +1,270 @@
+//! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
+
+use super::{Act, Handle, Job, JobCell, Outcome, Parker, Pool};
+use crate::kernel::alarms::Ticks;
+use crate::kernel::cell::Signal;
+use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Parking, Ticket};
+use std::sync::Arc;
+
+/// The jobs that nesting jobs submit are numbered from here.
+const NESTED: usize = 10;
+
+/// The job of the attempt that is being made.
+#[derive(Debug)]
+struct Current {
+    ticket: Ticket,
+    cell: JobCell,
+    deadline: Ticks,
+    lending: bool,
+    attempted: bool,
+    job: Job,
+    /// Whether the engine knows the waker of this attempt.
+    registered: bool,
+}
+
+/// A job that has ended, not yet counted or published.
+#[derive(Debug)]
+struct Settlement {
+    ended: Ended,
+    cell: JobCell,
+    outcome: Outcome,
+    id: usize,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+enum End {
+    Ended(Bin),
+    Retry(Ticks),
+    Stopped(Signal),
+    Unstarted,
+}
+
+/// A runner that the engine has asked for.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pool: Arc<Pool>,
+    parker: Parker,
+    arrived: bool,
+    batch: Batch<JobCell>,
+    settled: Vec<Settlement>,
+    fx: Effects,
+    current: Option<Current>,
+}
+
+fn ended(settled: &[Settlement]) -> impl Iterator<Item = Ended> {
+    settled.iter().map(|settlement| settlement.ended)
+}
+
+impl Runner {
+    /// A task that has not been polled yet.
+    pub(super) fn starting(pool: &Arc<Pool>) -> Self {
+        let mut batch = Batch::new();
+        batch.burst = pool.burst();
+        Self {
+            pool: pool.clone(),
+            parker: Parker::new(),
+            arrived: false,
+            batch,
+            settled: Vec::new(),
+            fx: Effects::default(),
+            current: None,
+        }
+    }
+
+    /// Arrives, and claims if there is something to claim.
+    pub(crate) fn arrive(pool: &Arc<Pool>) -> Self {
+        let mut runner = Self::starting(pool);
+        pool.engine.arrive(&mut runner.batch, &mut runner.fx);
+        runner.arrived = true;
+        pool.apply(&mut runner.fx);
+        runner
+    }
+
+    /// Works until there is nothing to do, and leaves.
+    pub(crate) fn work(mut self) {
+        loop {
+            self.serve();
+            if !self.has_claimed() && self.leave() {
+                return;
+            }
+        }
+    }
+
+    /// Makes an attempt at each claimed job, tells of them and claims again.
+    pub(crate) fn serve(&mut self) {
+        while let Some(claim) = self.batch.claims.pop_front() {
+            let end = self.begin(claim);
+            self.conclude(end);
+        }
+        self.pool.engine.turn(ended(&self.settled), &mut self.batch, &mut self.fx);
+        self.publish();
+    }
+
+    /// Whether it has jobs to start.
+    pub(crate) fn has_claimed(&self) -> bool {
+        !self.batch.claims.is_empty()
+    }
+
+    /// Leaves, if there is still nothing to do.
+    fn leave(&mut self) -> bool {
+        let left = self.pool.engine.leave(&mut self.batch, &mut self.fx);
+        self.pool.apply(&mut self.fx);
+        left
+    }
+
+    fn publish(&mut self) {
+        for Settlement { cell, outcome, id, .. } in self.settled.drain(..) {
+            self.pool.publish(&cell, id, outcome);
+        }
+        self.pool.apply(&mut self.fx);
+    }
+
+    /// Takes a claimed job and makes the attempt.
+    fn begin(&mut self, claim: Claim<JobCell>) -> End {
+        let Claim { ticket, cell, deadline, late } = claim;
+        let job = cell.lend();
+        let signal = cell.signal();
+        let aborted = self.pool.engine.is_aborted();
+        let attempted = !late && signal == Signal::Run && !aborted;
+        self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+        match signal {
+            _ if attempted => self.attempt(),
+            Signal::Cancel => End::Stopped(signal),
+            _ if aborted => End::Unstarted,
+            _ => End::Ended(Bin::TimedOut),
+        }
+    }
+
+    fn current(&mut self) -> &mut Current {
+        self.current.as_mut().expect("an attempt has a current job")
+    }
+
+    fn attempt(&mut self) -> End {
+        match self.current().job.start() {
+            Act::Succeed => End::Ended(Bin::Succeeded),
+            Act::Panic => End::Ended(Bin::Panicked),
+            Act::Retry(due) => End::Retry(due),
+            Act::Yield => self.pending(false).map_or(End::Ended(Bin::Succeeded), End::Stopped),
+            Act::Pend => loop {
+                if let Some(signal) = self.pending(false) {
+                    return End::Stopped(signal);
+                }
+                self.parker.park();
+            },
+            Act::Nest => self.nest(),
+        }
+    }
+
+    /// Submits another job and waits for it, with the slot lent.
+    fn nest(&mut self) -> End {
+        let pool = self.pool.clone();
+        let id = NESTED + self.current().job.id;
+        let inner: Handle = pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for the inner job");
+        while inner.poll(&self.parker).is_pending() {
+            if let Some(signal) = self.pending(true) {
+                return End::Stopped(signal);
+            }
+            self.parker.park();
+        }
+        End::Ended(Bin::Succeeded)
+    }
+
+    /// The handler's future is pending: may it go on? `waiting`: for another job of the pool.
+    fn pending(&mut self, waiting: bool) -> Option<Signal> {
+        self.lend(waiting);
+        let mut signal = Signal::Run;
+        if !std::mem::replace(&mut self.current().registered, true) {
+            let current = self.current.as_ref().expect("an attempt has a current job");
+            let suspended = (current.ticket, current.cell.clone(), self.parker.waker().clone());
+            let given_back: Vec<_> = self.batch.claims.iter().map(|claim| (claim.ticket, claim.cell.clone())).collect();
+            if self.pool.engine.suspend(suspended, ended(&self.settled), &mut self.batch, &mut self.fx) {
+                signal = Signal::Abort;
+            }
+            for (ticket, cell) in given_back {
+                // Cancel: asked for while no list had the job.
+                if cell.signal() == Signal::Cancel {
+                    self.pool.withdraw(ticket);
+                }
+            }
+            self.publish();
+        }
+        signal = signal.max(self.current().cell.signal());
+        (signal > Signal::Run).then_some(signal)
+    }
+
+    fn lend(&mut self, waiting: bool) {
+        if std::mem::replace(&mut self.current().lending, waiting) == waiting {
+            return;
+        }
+        if waiting {
+            self.pool.engine.lend(&mut self.fx);
+            self.pool.apply(&mut self.fx);
+        } else {
+            self.pool.engine.take_back();
+        }
+    }
+
+    /// Settles or parks the current job.
+    fn conclude(&mut self, end: End) {
+        self.lend(false);
+        match end {
+            End::Ended(bin) => self.settle(bin),
+            End::Stopped(Signal::Cancel) => self.settle(Bin::Cancelled),
+            End::Stopped(_) => self.settle(Bin::Aborted),
+            End::Unstarted => {
+                let Current { ticket, cell, job, .. } = self.current.take().expect("only a current job is settled");
+                let id = job.id;
+                let (bin, outcome) = self.pool.unclaimed(job);
+                let ended = Ended { key: ticket.key, bin, attempted: false };
+                self.settled.push(Settlement { ended, cell, outcome, id });
+            }
+            End::Retry(due) => match self.current().cell.signal() {
+                Signal::Run => self.park(due),
+                signal => self.conclude(End::Stopped(signal)),
+            },
+        }
+    }
+
+    fn park(&mut self, due: Ticks) {
+        let Current { ticket, cell, deadline, lending, attempted, job, registered } =
+            self.current.take().expect("only a current job is parked");
+        cell.give_back(job);
+        let parking = Parking { ticket, cell: cell.clone(), due, deadline };
+        match self.pool.engine.park(parking, ended(&self.settled), &mut self.batch, &mut self.fx) {
+            Ok(()) => {
+                if cell.signal() == Signal::Cancel {
+                    // Cancel: asked for while no list had the job.
+                    self.pool.withdraw(ticket);
+                }
+                self.publish();
+            }
+            Err(_) => {
+                let job = cell.lend();
+                self.current = Some(Current { ticket, cell, deadline, lending, attempted, job, registered });
+                self.settle(Bin::Failed);
+            }
+        }
+    }
+
+    /// Notes the outcome; it is counted and published with the batch.
+    fn settle(&mut self, bin: Bin) {
+        let Current { ticket, cell, attempted, job, .. } = self.current.take().expect("only a current job is settled");
+        let (id, ended) = (job.id, Ended { key: ticket.key, bin, attempted });
+        let outcome = self.pool.outcome(bin, job);
+        self.settled.push(Settlement { ended, cell, outcome, id });
+    }
+
+    /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one.
+    pub(crate) fn lose(mut self) {
+        while let Some(Claim { ticket, cell, deadline, .. }) = self.batch.claims.pop_front() {
+            let job = cell.lend();
+            let attempted = self.settled.is_empty();
+            self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+            self.settle(Bin::Aborted);
+        }
+        self.pool.engine.lose_runner(self.arrived, ended(&self.settled), &self.batch, &mut self.fx);
+        self.publish();
+        self.pool.abandon();
+    }
+}

@@ -47,10 +47,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let pool = WorkerPool::builder()
         .concurrency(2)
         .queue(10)
-        .attempt_timeout(Duration::from_millis(1_500)) // a time slice: the next attempt goes on where this one stopped
+        .attempt_timeout(Duration::from_millis(1_500)) // time slice: the next attempt goes on from here
         .retry(RetryPolicy::fixed(Duration::from_millis(500)).max_attempts(u32::MAX).no_budget())
         .build(count)?;
-
     let produce = async {
         let mut from = 1_000_000_000;
         loop {

@@ -2,6 +2,8 @@
 mod batches;
 mod concurrent;
 mod correct;
+mod early_exit;
+mod leak;
 mod limits;
 mod nested;
 mod ordered;

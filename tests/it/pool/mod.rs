@@ -1,6 +1,7 @@
 //! The pool, by axis.
 mod batches;
 mod concurrent;
+mod config;
 mod correct;
 mod early_exit;
 mod leak;

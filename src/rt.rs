@@ -22,6 +22,12 @@ impl Runtime {
         tokio::runtime::Handle::try_current().ok().map(Self)
     }
 
+    /// Panics if it has no timer; there is no other way to learn that.
+    pub(crate) fn demand_timer(&self) {
+        let _inside = self.0.enter();
+        drop(sleep(Duration::ZERO));
+    }
+
     /// How many tasks it can poll at the same instant.
     pub(crate) fn threads(&self) -> usize {
         self.0.metrics().num_workers()

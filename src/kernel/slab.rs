@@ -168,12 +168,6 @@ impl Fifo {
         (self.head != NONE).then_some(Key(self.head))
     }
 
-    /// The listed places, from the front.
-    pub(crate) fn keys<T>(&self, slab: &Slab<T>) -> Vec<Key> {
-        let next = |key: &Key| Some(slab.entries[key.index()].next).filter(|next| *next != NONE).map(Key);
-        std::iter::successors(self.front(), next).collect()
-    }
-
     /// Lists a loose place at the back.
     #[inline]
     pub(crate) fn push_back<T>(&mut self, slab: &mut Slab<T>, key: Key) {

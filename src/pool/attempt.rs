@@ -1,7 +1,8 @@
 //! One attempt while its future is pending: signals, time limits, and the lending of its slot.
 
+use super::account::Account;
 use super::context::Context as AttemptContext;
-use super::runner::{Account, Current};
+use super::runner::Current;
 use super::shared::Shared;
 use crate::contain::Payload;
 use crate::kernel::cell::Signal;
@@ -21,8 +22,6 @@ pub(super) enum End<T, E> {
     TimedOut(Option<StopReason>),
     /// The deadline had passed before it could start.
     Late,
-    /// The pool was aborted before it could start.
-    Unstarted,
     /// It was cancelled or aborted.
     Stopped(Signal),
 }

@@ -6,6 +6,7 @@ use super::runner::Runner;
 use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
 use super::timer::Timer;
 use super::{Cx, WorkerPool};
+use crate::contain::contain;
 use crate::kernel::engine::{Engine, Limits};
 use crate::retry::RetryPolicy;
 use crate::rt::Runtime;
@@ -164,6 +165,13 @@ where
     fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
         let mut limits = self.check()?;
         let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
+        let timed = self.attempt_timeout.is_some()
+            || self.deadline.is_some()
+            || !self.cancel_grace.is_zero()
+            || self.retry.as_ref().is_some_and(RetryPolicy::retries);
+        if timed && contain(|| rt.demand_timer()).is_err() {
+            return Err(BuildError::NoTimer);
+        }
         limits.parallelism = rt.threads().min(limits.concurrency);
         let exec = Arc::new(exec);
         let home = rt.clone();

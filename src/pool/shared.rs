@@ -5,7 +5,7 @@ use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::{Cell, Settled, Signal};
-use crate::kernel::engine::{Batch, Bin, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::engine::{Batch, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Runtime};
 use crate::shim::Mutex;
@@ -296,13 +296,6 @@ impl<J, T, E> Shared<J, T, E> {
             Err(job) => harvest.unstarted.push(job),
         }
         JobError::Returned
-    }
-
-    /// The same for a job that a runner had claimed and not started, with the bin to count it in.
-    pub(super) fn unclaimed(&self, parcel: Parcel<J, E>) -> (Bin, JobError<J, E>) {
-        let (bin, sweep) =
-            if self.harvest.lock().open { (Bin::Returned, Sweep::Return) } else { (Bin::Aborted, Sweep::Abandon) };
-        (bin, self.unstarted(parcel, sweep))
     }
 
     /// Nobody owns the pool any more, or its runtime is gone: ends everything.

@@ -9,8 +9,9 @@
 //! | place | holds | next |
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
-//! | `Queued` | the cell, listed in `ready` | `Active` (claimed), free (withdrawn, late, swept) |
-//! | `Active` | nothing: a runner has the cell, running or in its batch | `Suspended`, `Parked`, `Queued` at the front (given back), free |
+//! | `Queued` | the cell, listed in `ready` | `Active`, `Taken` (claimed), free (withdrawn, late, swept) |
+//! | `Taken` | the cell, and so does the runner that took it along with another | `Suspended`, `Parked`, `Queued` at the front (given back), free (reclaimed, or ended) |
+//! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
 //! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -29,9 +30,9 @@
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
 //! 3. While jobs are ready and a slot is free, a runner is starting, or (while jobs are short) as many are between two
-//!    jobs as the runtime has threads, or the pool is aborted. Each submission starts one as long as that holds: a runner
-//!    that another has started shares its thread until that one awaits. One that leaves looks at `ready` under the same
-//!    lock that counts it out.
+//!    jobs as the runtime has threads, or the pool is aborted. Submissions start as many at once as there are threads: a
+//!    runner that another has started shares its thread until that one awaits. One that leaves looks at `ready` under
+//!    the same lock that counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
@@ -57,13 +58,12 @@ pub(crate) use admission::{Admission, Entry, Waited};
 pub(crate) use ending::{Sweep, Swept};
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
-pub(crate) use running::{Batch, Claim, Ended, Parking};
+pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking};
 pub(crate) use timing::{Clock, Expired, Ring};
 
 use super::alarms::{Alarms, NEVER, Positions, SILENT, Ticks};
 use super::slab::{Fifo, Key, Slab};
 use crate::shim::Mutex;
-use crate::shim::atomic::AtomicBool;
 use admission::Waiter;
 use ending::Idler;
 use std::task::Waker;
@@ -145,6 +145,7 @@ impl Effects {
 enum Standing<C> {
     Reserved,
     Queued(C),
+    Taken(C),
     Active,
     Suspended(C, Option<Waker>),
     Parked(C),
@@ -171,8 +172,6 @@ pub(crate) struct Engine<C, K> {
     state: Mutex<State<C>>,
     clock: K,
     timed: bool,
-    /// A copy of `phase == Aborted` that a runner can read between two jobs of a batch.
-    aborted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -207,7 +206,7 @@ struct State<C> {
     totals: Totals,
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// An idle, open engine.
     pub(crate) fn new(limits: Limits, clock: K) -> Self {
         let state = State {
@@ -233,7 +232,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             peak_running: 0,
             totals: Totals::default(),
         };
-        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some(), aborted: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
@@ -248,7 +247,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     /// The slots in use: a lender has lent its own.
     #[inline]
     fn slots_used(&self) -> usize {
@@ -260,8 +259,8 @@ impl<C: Clone> State<C> {
     #[inline]
     fn wants_runner(&self) -> bool {
         let polled = self.runners - self.suspended.min(self.runners);
-        !self.ready.is_empty()
-            && self.ready.len() > self.starting
+        self.ready.len() > self.starting
+            && self.starting < self.limits.parallelism
             && self.slots_used() < self.limits.concurrency
             && (self.burst == 1 || polled < self.limits.parallelism)
             && self.phase < Phase::Aborted

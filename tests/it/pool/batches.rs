@@ -104,28 +104,34 @@ fn a_job_behind_a_blocking_handler_is_cancelled_at_once() {
     assert_eq!(unfinished, 0, "cancelled while they were queued, and not ended");
 }
 
-/// "Their handle has the outcome": what is done does not wait for what follows.
+/// The most jobs that a runner takes along at once.
+const BATCH: usize = 32;
+
+/// The named limit of batches: results of short jobs wait for a handler behind them that blocks its thread, those of one
+/// batch and no more, and come when it returns.
 #[test]
-fn results_do_not_wait_for_a_blocking_handler_behind_them() {
+fn results_of_one_batch_at_most_wait_for_a_blocking_handler_behind_them() {
     let unfinished = while_blocked(|_, handles| handles[..200].iter().filter(|handle| !handle.is_finished()).count());
-    assert_eq!(unfinished, 0, "succeeded, and not known to their handles");
+    assert!(unfinished < BATCH, "{unfinished} have ended and are not known to their handles");
 }
 
-/// "`queued`: jobs that wait for a slot." What has ended does not.
+/// "`queued`: jobs that wait for a slot, those included that a runner has taken along", up to the same limit.
 #[test]
-fn only_what_waits_counts_as_queued_behind_a_blocking_handler() {
+fn what_a_blocked_runner_has_done_counts_as_taken_along_until_it_returns() {
     let (queued, running) = while_blocked(|pool, _| (pool.stats().queued, pool.stats().running));
-    assert_eq!((queued, running), (100, 1));
+    assert_eq!(running, 1);
+    assert!((100..100 + BATCH).contains(&queued), "{queued}");
 }
 
-/// "Gives back what has not been started"; "`unresponsive`: jobs whose handler had not come to an await".
+/// "Gives back what has not been started"; "`unresponsive`: jobs whose handler had not come to an await", with what was
+/// done just before them.
 #[test]
 fn a_shutdown_gives_back_what_a_blocked_runner_has_not_started() {
     let (unstarted, unresponsive) = while_blocked(|pool, _| {
         let report = one_thread().block_on(pool.shutdown(Shutdown::Now)).unwrap();
         (report.unstarted, report.unresponsive)
     });
-    assert_eq!(unresponsive, 1, "only the handler that blocks");
+    assert!((1..=BATCH).contains(&unresponsive), "{unresponsive}");
     assert_eq!(unstarted, (200..300).map(Job::Short).collect::<Vec<_>>());
 }
 

@@ -31,34 +31,6 @@ async fn a_job_that_was_late_when_its_turn_came_has_made_no_attempt() {
     assert_eq!((failure.attempts, failure.stop, failure.job), (0, StopReason::Deadline, Some(0)), "{failure:?}");
 }
 
-/// "`is_cancelled` is for loops that do not await."
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loop_that_does_not_await_sees_that_it_is_cancelled() {
-    let (running, give_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (told, stop) = (running.clone(), give_up.clone());
-    let pool = WorkerPool::<(), bool, ()>::builder()
-        .concurrency(1)
-        .build(move |job: Attempt<()>| {
-            let (running, give_up, cx) = (told.clone(), stop.clone(), job.cx());
-            async move {
-                running.store(true, Ordering::SeqCst);
-                while !cx.is_cancelled() && !give_up.load(Ordering::SeqCst) {
-                    std::thread::yield_now();
-                }
-                Ok(cx.is_cancelled())
-            }
-        })
-        .unwrap();
-    let handle = pool.try_submit(()).unwrap();
-    until("it runs", || running.load(Ordering::SeqCst)).await;
-    handle.cancel();
-    for _ in 0..100_000 {
-        tokio::task::yield_now().await;
-    }
-    give_up.store(true, Ordering::SeqCst);
-    assert!(promptly(handle).await.unwrap(), "it was cancelled, and the loop was not told");
-}
-
 /// "Dropping any future restores capacity": a reservation that is refused inside a handler keeps no place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reservation_refused_inside_a_handler_keeps_no_place() {

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `Held` | the value: the job waits (for room, for a slot, for a backoff) | [`Cell::start`], [`Cell::lend`] |
 //! | `Lent` | nothing: somebody the engine chose has the value | [`Cell::give_back`], [`Cell::settle`] |
+//! | `Back` | the value: its runner is about to park it, and nobody else may have it yet | [`Cell::restore`], [`Cell::lend`] |
 //! | `Done` | the outcome, unread | [`Cell::poll`], [`Cell::detach`] |
 //! | `Read` | nothing, for good | - |
 //!
@@ -45,6 +46,7 @@ pub(crate) enum Signal {
 enum Slot<V, O> {
     Held(V),
     Lent,
+    Back(V),
     Done(O),
     Read,
 }
@@ -92,7 +94,7 @@ impl<V, O> Cell<V, O> {
     pub(crate) fn lend(&self) -> V {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.slot, Slot::Lent) {
-            Slot::Held(value) => value,
+            Slot::Held(value) | Slot::Back(value) => value,
             _ => unreachable!("a job is lent only to the one that the engine chose"),
         }
     }
@@ -122,11 +124,19 @@ impl<V, O> Cell<V, O> {
         self.state.lock().reclaimed
     }
 
-    /// Puts the value back, to wait for another attempt.
+    /// Puts the value back for another attempt; it waits for that once it is [restored](Self::restore).
     pub(crate) fn give_back(&self, value: V) {
         let mut state = self.state.lock();
         debug_assert!(matches!(state.slot, Slot::Lent), "only a lent value comes back");
-        state.slot = Slot::Held(value);
+        state.slot = Slot::Back(value);
+    }
+
+    /// The engine has the job again: from here on whoever it chooses may have the value.
+    pub(crate) fn restore(&self) {
+        let mut state = self.state.lock();
+        if let Slot::Back(value) = std::mem::replace(&mut state.slot, Slot::Lent) {
+            state.slot = Slot::Held(value);
+        }
     }
 
     /// Stores the outcome of a lent job.
@@ -211,7 +221,7 @@ impl<V, O> State<V, O> {
     #[inline]
     fn read(&mut self) -> Option<Poll<O>> {
         match self.slot {
-            Slot::Held(_) | Slot::Lent => None,
+            Slot::Held(_) | Slot::Back(_) | Slot::Lent => None,
             Slot::Read => panic!("a JobHandle was polled after it had given its outcome"),
             Slot::Done(_) => match std::mem::replace(&mut self.slot, Slot::Read) {
                 Slot::Done(outcome) => Some(Poll::Ready(outcome)),

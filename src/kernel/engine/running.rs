@@ -43,6 +43,8 @@ pub(crate) trait Claimed: Clone {
     fn reclaim(&self) -> bool;
     /// Whether it has been taken back.
     fn is_reclaimed(&self) -> bool;
+    /// The job waits again: its value may be taken by the next one that is chosen, and not before.
+    fn restore(&self);
 }
 
 impl<V, O> Claimed for Arc<Cell<V, O>> {
@@ -52,6 +54,10 @@ impl<V, O> Claimed for Arc<Cell<V, O>> {
 
     fn is_reclaimed(&self) -> bool {
         Cell::is_reclaimed(self)
+    }
+
+    fn restore(&self) {
+        Cell::restore(self);
     }
 }
 
@@ -130,6 +136,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.totals.attempts += 1;
         state.totals.retries += 1;
         let key = parking.ticket.key;
+        // Under the engine's lock: before it, the place still says that its runner has the job.
+        parking.cell.restore();
         let place = state.places.get_mut(key).expect("a claimed job holds its place");
         let parked = Standing::Parked(parking.cell);
         if let Standing::Suspended(_, waker) = std::mem::replace(&mut place.standing, parked) {

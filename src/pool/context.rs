@@ -179,7 +179,7 @@ impl Cx {
     ///
     /// # Cancel safety
     /// Safe: nothing is lost when the future is dropped.
-    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         self.context().token().cancelled_owned()
     }
 

@@ -142,6 +142,15 @@ impl<J, E> Default for Harvest<J, E> {
     }
 }
 
+impl<J, T, E> Drop for Shared<J, T, E> {
+    fn drop(&mut self) {
+        // What the user gave us is dropped on the thread of whoever comes last, which is not to blame for it.
+        discard(self.options.on_dead_letter.take());
+        discard(self.options.retry.take());
+        discard(std::mem::take(self.harvest.get_mut()));
+    }
+}
+
 impl<J, T, E> Shared<J, T, E> {
     pub(super) fn id(self: &Arc<Self>) -> PoolId {
         Arc::as_ptr(self).addr()

@@ -4,6 +4,7 @@ use super::error::{ReserveError, RunError, SubmitError, WouldDeadlock};
 use super::handle::JobHandle;
 use super::shared::{JobCell, Parcel, Shared};
 use super::{WorkerPool, nested};
+use crate::contain::discard;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Admission, Effects, Entry, Ticket, Waited};
 use crate::kernel::slab::Key;
@@ -220,11 +221,10 @@ impl<J, T, E> Drop for InLine<J, T, E> {
         if self.line.is_some() {
             // Cancel: a job that was accepted unseen is withdrawn; one that runs already is detached, or cancelled
             // if the caller was to have its result.
-            if let Ok(handle) = self.give_up() {
-                match self.deserted {
-                    Deserted::Detach => handle.withdraw(),
-                    Deserted::Cancel => handle.cancel(),
-                }
+            match (self.give_up(), self.deserted) {
+                (Ok(handle), Deserted::Detach) => handle.withdraw(),
+                (Ok(handle), Deserted::Cancel) => handle.cancel(),
+                (Err(refused), _) => discard(refused),
             }
         }
     }

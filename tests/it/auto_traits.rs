@@ -1,1 +1,115 @@
+//! What is `Send`, `Sync`, `Unpin` and `'static`, for jobs that are all, some or none of these.
+//!
+//! Decided at compile time: a type that gains or loses a trait fails to build this file, with the trait named.
 
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::rc::Rc;
+use std::sync::MutexGuard;
+
+use flowgate::{
+    Attempt, AttemptInfo, Backoff, BuildError, CancelOnDrop, Cx, Decision, Exhausted, Failure, InvalidRetry, Jitter,
+    JobError, JobHandle, JobId, Permit, PoolStats, Report, ReserveError, RetryBudget, RetryPolicy, RunError, Shutdown,
+    StopReason, SubmitError, Totals, Verdict, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+};
+
+/// `Send + Sync`.
+type Both = String;
+/// `Send`, not `Sync`.
+type Moves = Cell<u32>;
+/// `Sync`, not `Send`.
+type Shares = MutexGuard<'static, u32>;
+/// Neither.
+type Stays = Rc<u32>;
+/// Neither `Unpin`; `Send` and `Sync`.
+type Pinned = PhantomPinned;
+
+/// Fails to compile where a type has a trait that it should not have: then both implementations apply.
+macro_rules! assert_not {
+    ($trait:path: $($type:ty),+ $(,)?) => {$(
+        const _: fn() = || {
+            trait Ambiguous<Marker> {
+                fn decide() {}
+            }
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            struct HasTheTrait;
+            impl<T: ?Sized + $trait> Ambiguous<HasTheTrait> for T {}
+            <$type as Ambiguous<_>>::decide()
+        };
+    )+};
+}
+
+macro_rules! assert_all {
+    ($($bound:path),+: $($type:ty),+ $(,)?) => {
+        const _: fn() = || {
+            fn decide<T: $($bound +)+ 'static>() {}
+            $(decide::<$type>();)+
+        };
+    };
+}
+
+// Plain values.
+assert_all!(Send, Sync, Unpin: BuildError, ReserveError, WouldDeadlock, StopReason, Verdict, Decision, AttemptInfo,
+    Backoff, Jitter, InvalidRetry, RetryBudget, JobId, PoolStats, Totals, Shutdown, Cx, Exhausted<Both>);
+
+// A job is owned by one place at a time: what shares a pool needs `Send` of it and never `Sync`.
+assert_all!(Send, Sync, Unpin:
+    WorkerPool<Both, Both, Both>, WorkerPool<Moves, Moves, Moves>, WorkerPool<Pinned, Pinned, Pinned>,
+    WeakPool<Both, Both, Both>, WeakPool<Moves, Moves, Moves>, WeakPool<Pinned, Pinned, Pinned>,
+    JobHandle<Both, Both, Both>, JobHandle<Moves, Moves, Moves>, JobHandle<Pinned, Pinned, Pinned>,
+    CancelOnDrop<Both, Both, Both>, CancelOnDrop<Moves, Moves, Moves>, CancelOnDrop<Pinned, Pinned, Pinned>,
+    Permit<Both, Both, Both>, Permit<Moves, Moves, Moves>, Permit<Pinned, Pinned, Pinned>,
+);
+assert_all!(Send: WorkerPoolBuilder<Moves, Moves, Moves>, WorkerPoolBuilder<Both, Both, Both>);
+
+// What cannot be moved to another thread makes handles that cannot either.
+assert_not!(Send: WorkerPool<Stays, Both, Both>, WorkerPool<Both, Stays, Both>, WorkerPool<Both, Both, Stays>,
+    JobHandle<Stays, Both, Both>, JobHandle<Both, Stays, Both>, JobHandle<Both, Both, Stays>,
+    CancelOnDrop<Stays, Both, Both>, Permit<Stays, Both, Both>, WeakPool<Stays, Both, Both>,
+    WorkerPool<Shares, Both, Both>, JobHandle<Both, Shares, Both>);
+assert_not!(Sync: WorkerPool<Stays, Both, Both>, JobHandle<Both, Stays, Both>, Permit<Both, Both, Stays>,
+    WorkerPool<Shares, Both, Both>);
+
+// An attempt and what errors hold are as their contents: `Send` for `Send`, `Sync` for `Sync`.
+assert_all!(Send, Sync: Attempt<Both>, SubmitError<Both>, JobError<Both, Both>, RunError<Both, Both>,
+    Failure<Both, Both>, Report<Both, Both>);
+assert_all!(Send: Attempt<Moves>, SubmitError<Moves>, JobError<Moves, Moves>, RunError<Moves, Moves>,
+    Failure<Moves, Moves>, Report<Moves, Moves>);
+assert_not!(Sync: Attempt<Moves>, SubmitError<Moves>, JobError<Moves, Both>, JobError<Both, Moves>,
+    Failure<Moves, Both>, Report<Moves, Both>, RunError<Both, Moves>);
+assert_not!(Send: Attempt<Stays>, SubmitError<Stays>, JobError<Stays, Both>, JobError<Both, Stays>,
+    Failure<Stays, Both>, Report<Both, Stays>);
+assert_all!(Sync: SubmitError<Shares>);
+
+// Futures can be polled by value where nothing in them is pinned; only values that are themselves pinned are not.
+assert_all!(Unpin: Attempt<Both>, SubmitError<Both>, JobError<Both, Both>, Report<Both, Both>, Failure<Both, Both>);
+assert_not!(Unpin: Attempt<Pinned>, SubmitError<Pinned>, Failure<Pinned, Both>);
+
+// A policy is shared whatever its errors are.
+assert_all!(Send, Sync, Clone: RetryPolicy<Both>, RetryPolicy<Moves>, RetryPolicy<Stays>);
+assert_all!(Clone: WorkerPool<Stays, Stays, Stays>, WeakPool<Stays, Stays, Stays>, Cx);
+
+fn send<T: Send>(_: T) {}
+
+/// The futures of the pool's methods can be spawned, with jobs that are `Send` and nothing more.
+#[tokio::test]
+async fn the_futures_of_a_pool_can_be_spawned() {
+    let pool = WorkerPool::<Moves, Moves, Moves>::builder()
+        .concurrency(1)
+        .build(|job: Attempt<Moves>| {
+            send(job.cx().cancelled());
+            async move {
+                tokio::task::yield_now().await;
+                Ok(Cell::new(job.get()))
+            }
+        })
+        .unwrap();
+    send(pool.submit(Cell::new(1)));
+    send(pool.submit_timeout(Cell::new(1), std::time::Duration::ZERO));
+    send(pool.reserve());
+    send(pool.run(Cell::new(1)));
+    send(pool.drain());
+    send(pool.shutdown(Shutdown::Now));
+    let result = tokio::spawn(async move { pool.run(Cell::new(7)).await.map(Cell::into_inner).ok() }).await;
+    assert_eq!(result.unwrap(), Some(7));
+}

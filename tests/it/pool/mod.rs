@@ -1,7 +1,10 @@
 //! The pool, by axis.
 mod batches;
 mod concurrent;
+mod config;
 mod correct;
+mod early_exit;
+mod leak;
 mod limits;
 mod nested;
 mod ordered;

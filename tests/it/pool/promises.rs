@@ -8,7 +8,7 @@ use flowgate::retry::{Jitter, RetryPolicy, Verdict};
 use flowgate::{Attempt, Cx, JobError, JobHandle, ReserveError, Shutdown, StopReason, SubmitError, WorkerPool};
 use futures::FutureExt as _;
 
-use crate::support::{HOUR, ledger, ms, one_thread, promptly, quiet, secs, settle, soon, threads, until};
+use crate::support::{HOUR, ledger, ms, one_thread, promptly, quiet, secs, settle, soon, threads};
 
 /// "`attempts`: how many attempts were made." None, if the deadline passed before the first.
 #[tokio::test(start_paused = true)]

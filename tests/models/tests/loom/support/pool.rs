@@ -9,6 +9,7 @@ use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 
 /// What becomes of the tasks that the engine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,14 @@ pub(crate) struct Pool {
     /// The most jobs that a runner claims at once.
     burst: AtomicUsize,
     harvest: Mutex<Harvest>,
+    gate: Mutex<Gate>,
+}
+
+/// What blocking jobs wait for.
+#[derive(Debug, Default)]
+struct Gate {
+    open: bool,
+    blocked: Vec<Waker>,
 }
 
 /// What a shutdown collects for its report.
@@ -67,6 +76,7 @@ impl Pool {
             owed_timers: AtomicUsize::new(0),
             burst: AtomicUsize::new(1),
             harvest: Mutex::new(Harvest::default()),
+            gate: Mutex::new(Gate::default()),
         })
     }
 
@@ -144,6 +154,28 @@ impl Pool {
         let owed = self.owed_timers.load(Ordering::Relaxed);
         self.owed_timers.store(owed.saturating_sub(1), Ordering::Relaxed);
         (owed > 0).then(|| Timer::new(self))
+    }
+
+    /// Blocks the calling thread until [`unblock`](Self::unblock).
+    pub(super) fn block(&self, parker: &Parker) {
+        loop {
+            let mut gate = self.gate.lock();
+            if gate.open {
+                return;
+            }
+            gate.blocked.push(parker.waker().clone());
+            drop(gate);
+            parker.park();
+        }
+    }
+
+    /// Lets all blocking jobs go on.
+    pub(crate) fn unblock(&self) {
+        let mut gate = self.gate.lock();
+        gate.open = true;
+        let blocked = std::mem::take(&mut gate.blocked);
+        drop(gate);
+        blocked.into_iter().for_each(Waker::wake);
     }
 
     /// Submits a job if there is room now; otherwise it comes back.

@@ -146,6 +146,10 @@ impl Runner {
             Act::Panic => End::Ended(Bin::Panicked),
             Act::Retry(due) => End::Retry(due),
             Act::Yield => self.pending(false).map_or(End::Ended(Bin::Succeeded), End::Stopped),
+            Act::Block => {
+                self.pool.block(&self.parker);
+                End::Ended(Bin::Succeeded)
+            }
             Act::Pend => loop {
                 if let Some(signal) = self.pending(false) {
                     return End::Stopped(signal);
@@ -158,6 +162,9 @@ impl Runner {
 
     /// Submits another job and waits for it, with the slot lent.
     fn nest(&mut self) -> End {
+        if let Some(signal) = self.pending(false) {
+            return End::Stopped(signal);
+        }
         let pool = self.pool.clone();
         let id = NESTED + self.current().job.id;
         let inner: Handle = pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for the inner job");

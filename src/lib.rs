@@ -1,7 +1,23 @@
-//! Bounded concurrency for services on tokio.
+//! Bounded concurrency for services on tokio: work goes in up to a number that you chose, and every piece of it is
+//! accounted for.
+//!
+//! # Which type do I want?
+//!
+//! | I want to | use |
+//! |---|---|
+//! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
+//! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
+//! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
+//!
+//! # Where to read on
+//!
+//! * [`pool`] and [`retry`] describe what is promised, each in a table.
+//! * [`docs::glossary`]: what each word means. [`docs::cancellation`]: what dropping each future does.
+//! * [`docs::architecture`]: the floors of the crate and how a pool works. [`docs::limitations`]: where promises end.
 #![forbid(unsafe_code)]
 
 mod contain;
+pub mod docs;
 mod kernel;
 pub mod pool;
 pub mod retry;
@@ -16,3 +32,8 @@ pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,
     StopReason, Verdict,
 };
+
+/// Runs the examples of the README as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -22,6 +22,11 @@ impl Runtime {
         tokio::runtime::Handle::try_current().ok().map(Self)
     }
 
+    /// How many tasks it can poll at the same instant.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.metrics().num_workers()
+    }
+
     /// Starts `task`. On a runtime that has shut down, the task is dropped before this returns.
     ///
     /// The join handle is let go on purpose: whoever spawns keeps its own account of the task.

@@ -1,1 +1,30 @@
-//! What the benches share.
+//! What the benches share: cases, rivals and the `ratios` harness.
+//!
+//! A [`Case`](case::Case) is a load with the contenders that carry it; a contender is a function from a
+//! [`Setup`](case::Setup) to a checksum. `ratios` times the contenders of a case interleaved in one process
+//! ([`harness`]), `allocs` counts their allocations in a process of its own ([`allocs`]), and the criterion benches
+//! reuse the same functions. A new rival is one implementation of [`pool::driver::Pool`] and one line in
+//! [`pool::windowed`]; a new case is one entry in [`cases`].
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "the rivals are measured as their users write them, and a failed step must end the run"
+)]
+
+pub mod allocs;
+pub mod args;
+pub mod case;
+pub mod harness;
+pub mod json;
+pub mod machine;
+pub mod pool;
+pub mod report;
+pub mod stats;
+
+/// Every case of every concept, in the order in which they are run.
+#[must_use]
+pub fn cases() -> Vec<case::Case> {
+    pool::cases()
+}

@@ -85,6 +85,7 @@ impl<V, O> Cell<V, O> {
     ///
     /// # Panics
     /// If the value is not there: the caller was not the one that the engine chose.
+    #[inline]
     pub(crate) fn lend(&self) -> V {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.slot, Slot::Lent) {
@@ -101,6 +102,7 @@ impl<V, O> Cell<V, O> {
     }
 
     /// Stores the outcome of a lent job.
+    #[inline]
     pub(crate) fn settle(&self, outcome: O) -> Settled<O> {
         let mut state = self.state.lock();
         debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
@@ -117,6 +119,7 @@ impl<V, O> Cell<V, O> {
     ///
     /// # Panics
     /// If the outcome was taken before.
+    #[inline]
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<O> {
         let mut state = self.state.lock();
         if let Some(ready) = state.read() {
@@ -165,6 +168,7 @@ impl<V, O> Cell<V, O> {
     }
 
     /// What the job has been asked to do.
+    #[inline]
     pub(crate) fn signal(&self) -> Signal {
         // Ordering: Acquire pairs with the Release in `raise`: what the signaller did before is visible here.
         match self.signal.load(Ordering::Acquire) {
@@ -176,6 +180,7 @@ impl<V, O> Cell<V, O> {
 }
 
 impl<V, O> State<V, O> {
+    #[inline]
     fn read(&mut self) -> Option<Poll<O>> {
         match self.slot {
             Slot::Held(_) | Slot::Lent => None,

@@ -34,6 +34,7 @@ pub(crate) struct Key(u32);
 
 impl Key {
     /// The place's position in the slab.
+    #[inline]
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -61,11 +62,13 @@ impl<T> Slab<T> {
     }
 
     /// How many values are held.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Takes a place for `value`.
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         if self.free != NONE {
@@ -81,12 +84,25 @@ impl<T> Slab<T> {
         key
     }
 
+    /// Gives up a place that is in no list, and drops its value where it is.
+    #[inline]
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.vacate(key, |value| *value = None);
+    }
+
     /// Gives up a place that is in no list.
-    pub(crate) fn remove(&mut self, key: Key) -> T {
+    #[inline]
+    pub(crate) fn take(&mut self, key: Key) -> T {
+        self.vacate(key, Option::take).expect("the key of a held value")
+    }
+
+    #[inline]
+    fn vacate<R>(&mut self, key: Key, empty: impl FnOnce(&mut Option<T>) -> R) -> R {
         let free = self.free;
         let entry = &mut self.entries[key.index()];
         debug_assert!(entry.prev == NONE && entry.next == NONE, "a listed entry is unlinked before it is removed");
-        let value = entry.value.take().expect("the key of a held value");
+        debug_assert!(entry.value.is_some(), "the key of a held value");
+        let emptied = empty(&mut entry.value);
         entry.next = free;
         self.free = key.0;
         self.len -= 1;
@@ -94,15 +110,17 @@ impl<T> Slab<T> {
             self.entries = Vec::new();
             self.free = NONE;
         }
-        value
+        emptied
     }
 
     /// The value at `key`, if that place is held.
+    #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         self.entries.get(key.index()).and_then(|entry| entry.value.as_ref())
     }
 
     /// The value at `key`, if that place is held.
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         self.entries.get_mut(key.index()).and_then(|entry| entry.value.as_mut())
     }
@@ -112,6 +130,7 @@ impl<T> Slab<T> {
         (0..).map(Key).zip(&self.entries).filter(|(_, entry)| entry.value.is_some()).map(|(key, _)| key).collect()
     }
 
+    #[inline]
     fn link(&mut self, key: Key) -> &mut Entry<T> {
         &mut self.entries[key.index()]
     }
@@ -132,21 +151,25 @@ impl Fifo {
     }
 
     /// How many places are listed.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no place is listed.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The place at the front.
+    #[inline]
     pub(crate) fn front(&self) -> Option<Key> {
         (self.head != NONE).then_some(Key(self.head))
     }
 
     /// Lists a loose place at the back.
+    #[inline]
     pub(crate) fn push_back<T>(&mut self, slab: &mut Slab<T>, key: Key) {
         let tail = self.tail;
         let entry = slab.link(key);
@@ -177,6 +200,7 @@ impl Fifo {
     }
 
     /// Takes the front place off the list.
+    #[inline]
     pub(crate) fn pop_front<T>(&mut self, slab: &mut Slab<T>) -> Option<Key> {
         let key = self.front()?;
         self.unlink(slab, key);
@@ -184,6 +208,7 @@ impl Fifo {
     }
 
     /// Takes a listed place off the list, wherever it stands.
+    #[inline]
     pub(crate) fn unlink<T>(&mut self, slab: &mut Slab<T>, key: Key) {
         let entry = slab.link(key);
         let (prev, next) = (entry.prev, entry.next);

@@ -3,7 +3,7 @@
 use super::context::Context as AttemptContext;
 use super::runner::{Account, Current};
 use super::shared::Shared;
-use crate::contain::{Payload, discard};
+use crate::contain::Payload;
 use crate::kernel::cell::Signal;
 use crate::retry::StopReason;
 use crate::rt::{self, Sleep};
@@ -25,19 +25,6 @@ pub(super) enum End<T, E> {
     Unstarted,
     /// It was cancelled or aborted.
     Stopped(Signal),
-}
-
-impl<T, E> End<T, E> {
-    /// The same attempt, whose future panicked when it was dropped. What the handler returned before stands.
-    pub(super) fn spoiled(self, payload: Payload) -> Self {
-        match self {
-            Self::Returned(_) | Self::Panicked(_) => {
-                discard(payload);
-                self
-            }
-            _ => Self::Panicked(payload),
-        }
-    }
 }
 
 /// What the timer of a pending attempt is set to.

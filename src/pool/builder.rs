@@ -162,8 +162,9 @@ where
     }
 
     fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
-        let limits = self.check()?;
+        let mut limits = self.check()?;
         let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
+        limits.parallelism = rt.threads().min(limits.concurrency);
         let exec = Arc::new(exec);
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
             Task::Runner => rt.spawn(Runner::new(shared, exec.clone()).run()),
@@ -210,7 +211,7 @@ where
         if let Some(policy) = &self.retry {
             policy.validate()?;
         }
-        Ok(Limits { concurrency, capacity, max_parked, deadline: self.deadline.map(ticks) })
+        Ok(Limits { concurrency, capacity, max_parked, parallelism: 1, deadline: self.deadline.map(ticks) })
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -16,8 +17,10 @@ const AWAKE: u64 = u64::MAX;
 
 /// The state of one attempt. A runner uses one for job after job, as long as nobody else has kept a hold of it.
 pub(super) struct Context {
-    attempt: u32,
-    deadline: Option<Instant>,
+    attempt: AtomicU32,
+    /// When the job must be done, in the pool's ticks.
+    deadline: AtomicU64,
+    epoch: Instant,
     pool: Weak<dyn Any + Send + Sync>,
     stop: Mutex<Stop>,
     /// Nanoseconds until the next attempt, or `AWAKE`.
@@ -31,24 +34,47 @@ struct Stop {
 }
 
 impl Context {
-    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>) -> Self {
-        Self { attempt: 0, deadline: None, pool, stop: Mutex::default(), snooze: AtomicU64::new(AWAKE) }
+    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant) -> Self {
+        Self {
+            attempt: AtomicU32::new(0),
+            deadline: AtomicU64::new(NEVER),
+            epoch,
+            pool,
+            stop: Mutex::default(),
+            snooze: AtomicU64::new(AWAKE),
+        }
     }
 
-    /// Makes this the state of a new attempt; a new one, if somebody has kept the old.
-    pub(super) fn renew(self: &mut Arc<Self>, attempt: u32, deadline: Option<Instant>) {
-        if Arc::get_mut(self).is_none() {
-            *self = Arc::new(Self::new(self.pool.clone()));
+    /// A fresh one for the same runner.
+    pub(super) fn successor(&self) -> Self {
+        Self::new(self.pool.clone(), self.epoch)
+    }
+
+    /// Forgets what the last attempt left.
+    pub(super) fn reset(&mut self) {
+        let stop = self.stop.get_mut();
+        if stop.cancelled || stop.token.is_some() {
+            *stop = Stop::default();
         }
-        let fresh = Arc::get_mut(self).expect("nobody else holds it");
-        fresh.attempt = attempt;
-        fresh.deadline = deadline;
-        *fresh.stop.get_mut() = Stop::default();
-        *fresh.snooze.get_mut() = AWAKE;
+        *self.snooze.get_mut() = AWAKE;
+    }
+
+    /// Begins an attempt.
+    pub(super) fn begin(&self, attempt: u32, deadline: Ticks) {
+        // Ordering: Relaxed. Whoever reads them has got the context through the handler, which is called after this.
+        self.attempt.store(attempt, Ordering::Relaxed);
+        self.deadline.store(deadline, Ordering::Relaxed);
     }
 
     pub(super) fn attempt(&self) -> u32 {
-        self.attempt
+        // Ordering: Relaxed, see `begin`.
+        self.attempt.load(Ordering::Relaxed)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        // Ordering: Relaxed, see `begin`.
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        (deadline != NEVER).then(|| self.epoch.checked_add(Duration::from_nanos(deadline))).flatten()
     }
 
     pub(super) fn cancel(&self) {
@@ -86,7 +112,7 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("attempt", &self.attempt).field("deadline", &self.deadline).finish()
+        f.debug_struct("Context").field("attempt", &self.attempt()).field("deadline", &self.deadline()).finish()
     }
 }
 
@@ -105,26 +131,36 @@ impl fmt::Debug for Context {
 /// assert_eq!(pool.run("upload").await.unwrap(), "upload, attempt 1, cancelled: false");
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct Cx(pub(super) Arc<Context>);
+#[derive(Clone)]
+pub struct Cx(pub(super) Arc<dyn AsRef<Context> + Send + Sync>);
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cx").field(self.context()).finish()
+    }
+}
 
 impl Cx {
+    fn context(&self) -> &Context {
+        (*self.0).as_ref()
+    }
+
     /// The number of this attempt; the first is 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.0.attempt()
+        self.context().attempt()
     }
 
     /// When the job must be done, if the pool has a deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.context().deadline()
     }
 
     /// How long until then; zero if it has passed.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.saturating_duration_since(rt::now()))
+        self.context().deadline().map(|deadline| deadline.saturating_duration_since(rt::now()))
     }
 
     /// Whether the job has been cancelled or the pool aborted.
@@ -133,7 +169,7 @@ impl Cx {
     /// handlers of such pools, for tasks that a handler has started, and for loops that do not await.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
+        self.context().is_cancelled()
     }
 
     /// Waits until the job is cancelled or the pool aborted; forever if neither happens.
@@ -141,13 +177,13 @@ impl Cx {
     /// # Cancel safety
     /// Safe: nothing is lost when the future is dropped.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.token().cancelled_owned()
+        self.context().token().cancelled_owned()
     }
 
     /// A token that is cancelled with the job, for code that takes one. Cancelling it does not cancel the job.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
-        self.0.token().child_token()
+        self.context().token().child_token()
     }
 
     /// Asks for another attempt after `delay` if this one returns an error.
@@ -158,7 +194,7 @@ impl Cx {
     pub fn snooze(&self, delay: Duration) {
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(AWAKE - 1).min(AWAKE - 1);
         // Ordering: Relaxed, read in `snoozed` by the task that polls the handler.
-        self.0.snooze.store(nanos, Ordering::Relaxed);
+        self.context().snooze.store(nanos, Ordering::Relaxed);
     }
 
     /// The pool that runs this attempt, to submit more jobs to. `None` if its types are others than those named.
@@ -171,7 +207,7 @@ impl Cx {
         T: Send + 'static,
         E: Send + 'static,
     {
-        match self.0.pool.upgrade() {
+        match self.context().pool.upgrade() {
             Some(shared) => shared.downcast::<Shared<J, T, E>>().ok().map(|shared| WeakPool::new(&shared)),
             None => Some(WeakPool::gone()),
         }

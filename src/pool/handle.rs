@@ -52,11 +52,13 @@ pub struct JobHandle<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     ticket: Ticket,
     wait: Option<Wait>,
+    /// Whether the outcome has been taken: nothing is left in the cell.
+    read: bool,
 }
 
 impl<J, T, E> JobHandle<J, T, E> {
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, ticket: Ticket) -> Self {
-        Self { cell, shared, ticket, wait: None }
+        Self { cell, shared, ticket, wait: None, read: false }
     }
 
     /// The job's number.
@@ -107,6 +109,7 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(outcome) = self.cell.poll(cx.waker()) {
             self.wait = None;
+            self.read = true;
             return Poll::Ready(outcome);
         }
         if self.wait.is_none() {
@@ -118,9 +121,11 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
 
 impl<J, T, E> Drop for JobHandle<J, T, E> {
     fn drop(&mut self) {
-        let (unread, waker) = self.cell.detach();
-        discard(unread);
-        discard(waker);
+        if !self.read {
+            let (unread, waker) = self.cell.detach();
+            discard(unread);
+            discard(waker);
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The forms a handler can take. The engine below knows only [`Exec`].
 
 use super::context::{Context, Cx};
-use crate::rt::Instant;
 use crate::shim::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -41,7 +40,7 @@ pub struct Attempt<J> {
 /// nobody else has kept a hold of it.
 pub(super) struct Home<J> {
     job: Mutex<Option<J>>,
-    context: Arc<Context>,
+    context: Context,
 }
 
 impl<J> Attempt<J> {
@@ -59,8 +58,11 @@ impl<J> Attempt<J> {
 
     /// Everything else that a handler may know and ask for.
     #[must_use]
-    pub fn cx(&self) -> Cx {
-        Cx(self.home.context.clone())
+    pub fn cx(&self) -> Cx
+    where
+        J: Send + 'static,
+    {
+        self.home.cx()
     }
 }
 
@@ -143,28 +145,37 @@ where
 
 impl<J> Home<J> {
     pub(super) fn new(context: Context) -> Arc<Self> {
-        Arc::new(Self { job: Mutex::new(None), context: Arc::new(context) })
+        Arc::new(Self { job: Mutex::new(None), context })
     }
 
-    /// Prepares the home of a new attempt; a new home, if somebody has kept the old.
-    pub(super) fn renew(self: &mut Arc<Self>, attempt: u32, deadline: Option<Instant>) {
-        if Arc::get_mut(self).is_none() {
-            *self = Arc::new(Self { job: Mutex::new(None), context: self.context.clone() });
+    /// Ends an attempt: takes the job, if an [`Attempt`] has brought it home, and makes the home ready for the next
+    /// one; a new home, if somebody has kept the old.
+    #[inline]
+    pub(super) fn vacate(self: &mut Arc<Self>) -> Option<J> {
+        if let Some(home) = Arc::get_mut(self) {
+            home.context.reset();
+            return home.job.get_mut().take();
         }
-        Arc::get_mut(self).expect("nobody else holds it").context.renew(attempt, deadline);
+        let job = self.job.lock().take();
+        *self = Self::new(self.context.successor());
+        job
     }
 
     pub(super) fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The job, if an [`Attempt`] has brought it home.
-    pub(super) fn take(&self) -> Option<J> {
-        self.job.lock().take()
+    fn cx(self: &Arc<Self>) -> Cx
+    where
+        J: Send + 'static,
+    {
+        Cx(self.clone())
     }
+}
 
-    fn cx(&self) -> Cx {
-        Cx(self.context.clone())
+impl<J: Send> AsRef<Context> for Home<J> {
+    fn as_ref(&self) -> &Context {
+        &self.context
     }
 }
 

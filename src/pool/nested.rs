@@ -4,7 +4,7 @@
 //! (`tokio::spawn(handle)`) cannot be seen here; that is the named exception to the promise of no self-deadlock.
 
 use crate::shim::atomic::{AtomicUsize, Ordering};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// Identifies a pool for as long as it lives: the address of its shared state.
@@ -23,37 +23,42 @@ impl Waits {
     }
 }
 
-#[derive(Debug)]
-struct Inside {
-    pool: PoolId,
-    waits: Arc<Waits>,
-}
-
 thread_local! {
-    static INSIDE: RefCell<Option<Inside>> = const { RefCell::new(None) };
+    /// The pool whose handler is being polled, or zero.
+    static POOL: Cell<PoolId> = const { Cell::new(0) };
+    /// Whether `WAITS` holds anything: most polls need not look.
+    static WAITED: Cell<bool> = const { Cell::new(false) };
+    /// The waits of that attempt, if it has had any.
+    static WAITS: RefCell<Option<Arc<Waits>>> = const { RefCell::new(None) };
 }
 
-/// Polls a handler of `pool`, counting its waits in `waits`; moved in and out, so that no count is touched.
+/// Polls a handler of `pool`, counting its waits in `waits`. `poll` does not unwind.
+#[inline]
 pub(super) fn within<R>(pool: PoolId, waits: &mut Option<Arc<Waits>>, poll: impl FnOnce() -> R) -> R {
-    let inside = Inside { pool, waits: waits.take().unwrap_or_default() };
-    let outer = INSIDE.with(|slot| slot.replace(Some(inside)));
+    let (outer_pool, outer_waited) = (POOL.replace(pool), WAITED.replace(waits.is_some()));
+    // Something is set aside only by an attempt that waits, or when a handler's poll blocks on another handler's.
+    let outer_waits = if waits.is_some() || outer_waited { WAITS.replace(waits.take()) } else { None };
     let result = poll();
-    // A nested `within` puts back what it found, so this is the one from above. `poll` does not unwind.
-    *waits = INSIDE.with(|slot| slot.replace(outer)).map(|inside| inside.waits);
+    POOL.set(outer_pool);
+    if WAITED.replace(outer_waited) || outer_waited {
+        *waits = WAITS.replace(outer_waits);
+    }
     result
 }
 
 /// Whether the caller is a handler of `pool`.
+#[inline]
 pub(super) fn is_inside(pool: PoolId) -> bool {
-    INSIDE.try_with(|inside| inside.borrow().as_ref().is_some_and(|inside| inside.pool == pool)).unwrap_or(false)
+    POOL.get() == pool
 }
 
 /// Counts a wait of the calling handler of `pool`, if the caller is one.
 pub(super) fn wait(pool: PoolId) -> Option<Wait> {
-    let waits = INSIDE.try_with(|slot| {
-        slot.borrow().as_ref().filter(|inside| inside.pool == pool).map(|inside| inside.waits.clone())
-    });
-    let waits = waits.ok().flatten()?;
+    if !is_inside(pool) {
+        return None;
+    }
+    let waits = WAITS.try_with(|waits| waits.borrow_mut().get_or_insert_default().clone()).ok()?;
+    WAITED.set(true);
     // Ordering: Relaxed, see `Waits::any`.
     waits.0.fetch_add(1, Ordering::Relaxed);
     Some(Wait(waits))

@@ -35,7 +35,7 @@ use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Effects, Ended, Ticket};
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Ticket};
 use crate::rt::{self, Instant};
 use std::any::Any;
 use std::future::poll_fn;
@@ -51,7 +51,11 @@ const DEPOSIT: u32 = 32;
 const MAX_BURST: usize = 32;
 
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does.
-const SERVED: u32 = 128;
+const SERVED: u32 = 100000;
+
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
 
 /// A batch that takes longer than this is too large.
 const SHORT: Duration = Duration::from_micros(100);
@@ -96,7 +100,9 @@ pub(super) struct Runner<J, T, E, X> {
     stage: Stage,
     pub(super) current: Option<Current<J, T, E>>,
     slot: Option<J>,
-    pub(super) home: Arc<Home<J>>,
+    home: Arc<Home<J>>,
+    /// What the handler of the last attempt asked for with `Cx::snooze`.
+    pub(super) snoozed: Option<Duration>,
     waits: Option<Arc<Waits>>,
     pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
@@ -118,10 +124,13 @@ impl<J, T, E> Account<J, T, E> {
     }
 
     /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
+    #[inline]
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
         for Settlement { cell, outcome, .. } in self.settled.drain(..) {
-            shared.publish(&cell, outcome);
-            discard(cell);
+            // Readers wake when all of the batch is there: one that awaits several is woken once.
+            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
+            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
+            drop(cell);
         }
         shared.apply(&mut self.fx);
     }
@@ -137,13 +146,15 @@ where
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
+        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
         Self {
             shared,
             exec,
             stage: Stage::Starting,
             current: None,
             slot: None,
-            home: Home::new(AttemptContext::new(pool)),
+            home,
+            snoozed: None,
             waits: None,
             account: Account { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() },
             fresh: 0,
@@ -154,18 +165,27 @@ where
     pub(super) async fn run(mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
-        let mut served = 0;
+        let (mut served, mut spell) = (0, 0);
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
                 let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
                 self.conclude(end);
                 served += 1;
+                spell += 1;
             }
             self.pace();
             self.account.turn(&self.shared);
-            if self.account.batch.claims.is_empty() && self.leave() {
-                return;
+            if self.account.batch.claims.is_empty() {
+                if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
+                    self.stage = Stage::Starting;
+                    rt::yield_now().await;
+                    self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
+                    self.stage = Stage::Here;
+                }
+                if self.account.batch.claims.is_empty() && self.leave() {
+                    return;
+                }
             }
             if served >= SERVED {
                 served = 0;
@@ -194,6 +214,7 @@ where
     }
 
     /// Takes a claimed job. `false`: there will be no attempt.
+    #[inline]
     fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> bool {
         let Claim { ticket, cell, deadline, late } = claim;
         let Parcel { job, history } = cell.lend();
@@ -202,7 +223,7 @@ where
         let mut started = 0;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.home.renew(attempts.saturating_add(1), engine.clock().instant(deadline));
+            self.home.context().begin(attempts.saturating_add(1), deadline);
             if self.shared.options.retry.is_some() {
                 started = engine.clock().now();
                 self.fresh += u32::from(history.is_none());
@@ -237,33 +258,49 @@ where
         let id = shared.id();
         let mut sleep = pin!(None);
         let mut watch = Watch::new(shared, current, home.context(), account);
-        let end = poll_fn(|cx| {
+        // What the handler returned is written here from inside, and so moved once.
+        let mut returned = None;
+        let cut_short = poll_fn(|cx| {
             let polled = within(id, waits, || {
-                contain(|| match future.as_mut().as_pin_mut() {
-                    Some(future) => future.poll(cx),
-                    None => Poll::Pending,
+                contain(|| match future.as_mut().as_pin_mut().map(|future| future.poll(cx)) {
+                    Some(Poll::Ready(out)) => returned = Some(out),
+                    Some(Poll::Pending) | None => {}
                 })
             });
             match polled {
-                Err(payload) => Poll::Ready(End::Panicked(payload)),
-                Ok(Poll::Ready(out)) => Poll::Ready(End::Returned(out)),
-                Ok(Poll::Pending) => {
+                Ok(()) if returned.is_some() => Poll::Ready(None),
+                Ok(()) => {
                     *batch_began = None;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(cx, waiting, sleep.as_mut())
+                    watch.pending(cx, waiting, sleep.as_mut()).map(Some)
                 }
+                Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
             }
         })
         .await;
-        match contain(|| future.set(None)) {
-            Ok(()) => end,
-            Err(payload) => end.spoiled(payload),
+        let dropped = contain(|| future.set(None));
+        match (cut_short, returned, dropped) {
+            (Some(End::Panicked(payload)), _, dropped) => {
+                discard(dropped);
+                End::Panicked(payload)
+            }
+            // What was returned before stands, even if dropping the spent future panics.
+            (_, Some(out), dropped) => {
+                discard(dropped);
+                End::Returned(out)
+            }
+            (_, None, Err(payload)) => End::Panicked(payload),
+            (Some(end), None, Ok(())) => end,
+            (None, None, Ok(())) => unreachable!("an attempt that was not cut short has returned"),
         }
     }
 
     /// Settles or parks the current job.
+    #[inline]
     fn conclude(&mut self, end: End<T, E>) {
-        let job = self.slot.take().or_else(|| self.home.take());
+        self.snoozed = self.home.context().snoozed();
+        let home = self.home.vacate();
+        let job = self.slot.take().or(home);
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
             // A handle has left the handler: its wait must not be counted against the next job.
             self.waits = None;
@@ -315,6 +352,7 @@ where
     }
 
     /// Notes the outcome; it is counted and published with the batch.
+    #[inline]
     pub(super) fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) {
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
@@ -348,7 +386,8 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
-            let job = self.slot.take().or_else(|| self.home.take());
+            let home = self.home.vacate();
+            let job = self.slot.take().or(home);
             lose(current.ticket, job, current.cell, current.attempted);
         }
         for Claim { ticket, cell, .. } in batch.claims.drain(..) {

@@ -4,13 +4,14 @@ use super::error::{Failure, JobError};
 use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Batch, Bin, Clock, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::cell::{Cell, Settled, Signal};
+use crate::kernel::engine::{Batch, Bin, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// The outcome of a job.
@@ -88,6 +89,11 @@ impl PoolClock {
         Self { epoch: rt::now() }
     }
 
+    /// When the count began.
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
     /// The moment that `ticks` names, or `None` for [`NEVER`].
     pub(super) fn instant(&self, ticks: Ticks) -> Option<Instant> {
         (ticks != NEVER).then(|| self.epoch.checked_add(Duration::from_nanos(ticks))).flatten()
@@ -156,6 +162,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Does what the engine asked for. No lock is held.
+    #[inline]
     pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
         if fx.is_nothing() {
             return;
@@ -166,11 +173,11 @@ impl<J, T, E> Shared<J, T, E> {
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
             self.engine.lose_runner(false, std::iter::empty(), &Batch::new(), fx);
         }
-        for waker in fx.wake.drain(..) {
-            contain::wake(waker);
-        }
-        for waker in fx.spent.drain(..) {
-            discard(waker);
+        for due in fx.wakers.drain(..) {
+            match due {
+                Due::Wake(waker) => contain::wake(waker),
+                Due::Drop(waker) => discard(waker),
+            }
         }
     }
 
@@ -184,11 +191,19 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
     pub(super) fn publish(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
-        let settled = cell.settle(outcome);
-        if let Some(reader) = settled.reader {
+        if let Some(reader) = self.store(cell, outcome) {
             contain::wake(reader);
         }
-        discard(settled.unread);
+    }
+
+    /// Stores an outcome that the engine has counted. The reader is to be woken.
+    #[inline]
+    pub(super) fn store(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) -> Option<Waker> {
+        let Settled { reader, unread } = cell.settle(outcome);
+        if unread.is_some() {
+            discard(unread);
+        }
+        reader
     }
 
     /// Shows a job that failed for good to the hook. A panic in the hook ends here.

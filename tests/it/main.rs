@@ -1,3 +1,10 @@
 //! One binary for all integration tests, a folder per concept.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "tests stand outside the library: they use the runtime and std's locks as a user does"
+)]
 
 mod retry;
+mod tidy;

@@ -1,1 +1,172 @@
-//! The example user service.
+//! A small user service on flowgate: HTTP over SQLite, with welcome notifications on a worker pool.
+//!
+//! # Layers
+//! Each knows those below it and none above it.
+//!
+//! | layer | job |
+//! |---|---|
+//! | [`Service`] | wires the layers together; the way up and the way down |
+//! | [`config`] | flags and environment, checked |
+//! | [`http`] | the routes, and the server that drives them |
+//! | [`users`] | the use cases |
+//! | [`repository`], [`notify`] | users in a database; welcomes on a pool |
+//! | [`domain`], [`error`] | users and their rules; the one error type |
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the lists keep the library's kernels on its shim; this is a program on tokio"
+)]
+
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod http;
+pub mod notify;
+pub mod repository;
+mod shutdown;
+pub mod users;
+
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowgate::BuildError;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+pub use crate::config::Config;
+pub use crate::error::{AppError, chain};
+use crate::http::{AppState, HttpServer};
+use crate::notify::{FlakyNotifier, Notifications, Notifier};
+use crate::repository::UserRepository;
+pub use crate::shutdown::{Outcome, Signals};
+use crate::users::Users;
+
+/// What the database's closing may take even when nothing is left of the time to shut down.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}")]
+    Bind {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The database cannot be used.
+    #[error("cannot use the database")]
+    Database(#[source] AppError),
+    /// The pool refuses its options.
+    #[error("cannot start the notifications")]
+    Notifications(#[source] BuildError),
+}
+
+/// A service that is bound to its address, connected to its database, and ready to run.
+#[derive(Debug)]
+pub struct Service {
+    addr: SocketAddr,
+    server: HttpServer,
+    state: AppState,
+    repository: Arc<dyn UserRepository>,
+    notifications: Notifications,
+    shutdown_limit: Duration,
+}
+
+impl Service {
+    /// Binds the address, opens the database and starts the notifications.
+    ///
+    /// # Errors
+    /// The first of these that fails.
+    ///
+    /// # Cancel safety
+    /// Safe: what was opened is closed again.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = bind(config.http.addr).await?;
+        let repository = config.database.clone().open().await.map_err(StartError::Database)?;
+        let notifier = FlakyNotifier { latency: config.notify_latency, fault_rate: config.notify_fault_rate };
+        Self::assemble(&config, listener, repository, Arc::new(notifier))
+    }
+
+    /// As [`start`](Self::start), with another repository and notifier than the configuration names.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the pool refuses its options.
+    ///
+    /// # Cancel safety
+    /// Safe: what was opened is closed again.
+    pub async fn start_with(
+        config: Config,
+        repository: Arc<dyn UserRepository>,
+        notifier: Arc<dyn Notifier>,
+    ) -> Result<Self, StartError> {
+        let listener = bind(config.http.addr).await?;
+        Self::assemble(&config, listener, repository, notifier)
+    }
+
+    fn assemble(
+        config: &Config,
+        listener: TcpListener,
+        repository: Arc<dyn UserRepository>,
+        notifier: Arc<dyn Notifier>,
+    ) -> Result<Self, StartError> {
+        let addr = listener.local_addr().map_err(|source| StartError::Bind { addr: config.http.addr, source })?;
+        let notifications = Notifications::new(&config.notify, notifier).map_err(StartError::Notifications)?;
+        let users = Users::new(Arc::clone(&repository), notifications.clone());
+        let state = AppState::new(users, config.http.timeout);
+        let server = HttpServer::new(listener, http::router(state.clone()), &config.http);
+        tracing::info!("listening on http://{addr}");
+        Ok(Self { addr, server, state, repository, notifications, shutdown_limit: config.shutdown_limit })
+    }
+
+    /// The bound address, with the real port where 0 was asked for.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until `stop` is ready, then goes down in order: not ready, accept nothing, finish requests, drain
+    /// the notifications, close the database. Returns within the shutdown limit, plus a second for the database,
+    /// and tells what became of everything.
+    ///
+    /// # Cancel safety
+    /// Not safe: dropped, it cuts connections and aborts notifications without a report.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Outcome {
+        self.server.accept_until(stop).await;
+        let deadline = Instant::now() + self.shutdown_limit;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        self.state.set_not_ready();
+        let cut_connections = self.server.finish(deadline).await;
+        let notifications = self
+            .notifications
+            .shutdown(remaining())
+            .await
+            .inspect_err(|error| tracing::error!("the notifications gave no report: {error}"))
+            .ok();
+        let grace = remaining().max(CLOSE_GRACE);
+        let database_closed = tokio::time::timeout(grace, self.repository.close()).await.is_ok();
+        let refused = self.notifications.refused();
+        let outcome = Outcome { cut_connections, notifications, refused, database_closed };
+        outcome.log();
+        outcome
+    }
+}
+
+/// Listens on `addr`.
+async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|source| StartError::Bind { addr, source })
+}
+
+/// Writes log lines that `targets` lets through to standard error. Does nothing when a log is set up already.
+pub fn init_log(targets: Targets) {
+    let lines = tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    // An error means that the process has a log already.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
+}

@@ -51,6 +51,7 @@ pub(super) enum Waiter<C> {
 
 impl<C: Clone, K: Clock> Engine<C, K> {
     /// Accepts the job if there is room now.
+    #[inline]
     pub(crate) fn admit(&self, cell: C, fx: &mut Effects) -> Admission<C> {
         let now = self.now();
         let mut state = self.state.lock();
@@ -70,13 +71,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let now = self.now();
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
-            fx.spent.push(waker);
+            fx.drop(waker);
             return Entry::Closed(cell);
         }
         if !state.has_room() {
             return Entry::Waiting(state.stand_in_line(Waiter::ForRoom(cell, waker)));
         }
-        fx.spent.push(waker);
+        fx.drop(waker);
         let ticket = state.accept(cell, now);
         state.balance(fx);
         Entry::Accepted(ticket)
@@ -86,13 +87,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     pub(crate) fn reserve_or_wait(&self, waker: Waker, fx: &mut Effects) -> Option<Result<Key, Key>> {
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
-            fx.spent.push(waker);
+            fx.drop(waker);
             return None;
         }
         if !state.has_room() {
             return Some(Err(state.stand_in_line(Waiter::ForPermit(waker))));
         }
-        fx.spent.push(waker);
+        fx.drop(waker);
         Some(Ok(state.grant()))
     }
 
@@ -104,14 +105,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
                 return Poll::Pending;
             }
             Some(Waiter::ForRoom(..) | Waiter::ForPermit(_)) => {}
-            _ => return Poll::Ready(state.waiters.remove(key).ended()),
+            _ => return Poll::Ready(state.waiters.take(key).ended()),
         }
         drop(state);
         let mut waker = waker.clone();
         let mut state = self.state.lock();
         match state.waiters.get_mut(key) {
             Some(Waiter::ForRoom(_, known) | Waiter::ForPermit(known)) => std::mem::swap(known, &mut waker),
-            _ => return Poll::Ready(state.waiters.remove(key).ended()),
+            _ => return Poll::Ready(state.waiters.take(key).ended()),
         }
         drop(state);
         Poll::Pending
@@ -124,13 +125,13 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         if matches!(state.waiters.get(key), Some(Waiter::ForRoom(..) | Waiter::ForPermit(_))) {
             state.line.unlink(&mut state.waiters, key);
         }
-        match state.waiters.remove(key) {
+        match state.waiters.take(key) {
             Waiter::ForRoom(cell, waker) => {
-                fx.spent.push(waker);
+                fx.drop(waker);
                 Waited::Left(Some(cell))
             }
             Waiter::ForPermit(waker) => {
-                fx.spent.push(waker);
+                fx.drop(waker);
                 Waited::Left(None)
             }
             ended => ended.ended(),
@@ -161,6 +162,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 }
 
 impl<C: Clone> State<C> {
+    #[inline]
     fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity
     }
@@ -176,12 +178,14 @@ impl<C: Clone> State<C> {
         self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 })
     }
 
+    #[inline]
     fn accept(&mut self, cell: C, now: Ticks) -> Ticket {
         let key = self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 });
         self.seat(key, cell, now)
     }
 
     /// Turns a place without a job into that of an accepted one.
+    #[inline]
     fn seat(&mut self, key: Key, cell: C, now: Ticks) -> Ticket {
         let number = self.totals.accepted;
         self.totals.accepted += 1;
@@ -213,7 +217,7 @@ impl<C: Clone> State<C> {
                 other => unreachable!("not in line: {}", other.name()),
             };
             *self.waiters.get_mut(key).expect("a waiter in line") = ended;
-            fx.wake.push(waker);
+            fx.wake(waker);
         }
     }
 
@@ -224,9 +228,9 @@ impl<C: Clone> State<C> {
             match std::mem::replace(waiter, Waiter::Closed(None)) {
                 Waiter::ForRoom(cell, waker) => {
                     *waiter = Waiter::Closed(Some(cell));
-                    fx.wake.push(waker);
+                    fx.wake(waker);
                 }
-                Waiter::ForPermit(waker) => fx.wake.push(waker),
+                Waiter::ForPermit(waker) => fx.wake(waker),
                 other => unreachable!("not in line: {}", other.name()),
             }
         }

@@ -1,7 +1,7 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
 use super::running::{Batch, Ended};
-use super::{Bin, Clock, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
 use crate::shim::atomic::Ordering;
 use std::task::{Poll, Waker};
 
@@ -49,7 +49,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     pub(crate) fn nudge(&self, ticket: Ticket, fx: &mut Effects) {
         let mut state = self.state.lock();
         if let Some(Standing::Suspended(_, waker)) = state.place(ticket).map(|place| &mut place.standing) {
-            fx.wake.extend(waker.take());
+            fx.wakers.extend(waker.take().map(Due::Wake));
         }
     }
 
@@ -83,7 +83,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
                 swept.push(Swept::Waiting(cell));
             } else if let Some(Standing::Suspended(cell, waker)) = state.places.get_mut(key).map(|p| &mut p.standing) {
                 swept.push(Swept::Running(cell.clone()));
-                fx.wake.extend(waker.take());
+                fx.wakers.extend(waker.take().map(Due::Wake));
             }
         }
         state.retire_timer(fx);
@@ -149,22 +149,24 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
     /// The wait for idleness is given up.
     pub(crate) fn leave_idlers(&self, key: Key) {
-        let idler = self.state.lock().idlers.remove(key);
+        let idler = self.state.lock().idlers.take(key);
         drop(idler);
     }
 }
 
 impl<C: Clone> State<C> {
-    /// Takes a job that waits, queued or parked, off its list. Its place is still held.
+    /// Takes a job that waits, queued or parked, off its list, and its alarm out. Its place is still held.
     fn unlist(&mut self, key: Key) -> Option<C> {
         let place = self.places.get_mut(key)?;
         match std::mem::replace(&mut place.standing, Standing::Active) {
             Standing::Queued(cell) => {
                 self.ready.unlink(&mut self.places, key);
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             Standing::Parked(cell) => {
                 self.parked -= 1;
+                self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
             other => {
@@ -189,7 +191,7 @@ impl<C: Clone> State<C> {
         for key in self.idlers.keys() {
             let idler = self.idlers.get_mut(key).expect("a listed key");
             if let Idler::Waiting(waker) = std::mem::replace(idler, Idler::Told) {
-                fx.wake.push(waker);
+                fx.wake(waker);
             }
         }
     }

@@ -28,8 +28,9 @@
 //! 1. Places never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
-//! 3. While jobs are ready and a slot is free, a runner is starting (or the pool is aborted). One that leaves looks
-//!    at `ready` under the same lock that counts it out.
+//! 3. While jobs are ready and a slot is free, a runner is starting, or (while jobs are short) as many are between two
+//!    jobs as the runtime has threads, or the pool is aborted. One that leaves looks at `ready` under the same lock that
+//!    counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone other
@@ -76,6 +77,8 @@ pub(crate) struct Limits {
     pub(crate) capacity: usize,
     /// How many jobs may wait out a backoff at once.
     pub(crate) max_parked: usize,
+    /// How many handlers can be polled at the same instant: the runtime's threads.
+    pub(crate) parallelism: usize,
     /// How long after its acceptance a job may still be in the system.
     pub(crate) deadline: Option<Ticks>,
 }
@@ -108,16 +111,32 @@ pub(crate) struct Effects {
     pub(crate) start_runner: bool,
     /// Spawn the timer.
     pub(crate) start_timer: bool,
-    /// Wake all of these.
-    pub(crate) wake: Vec<Waker>,
-    /// Drop all of these.
-    pub(crate) spent: Vec<Waker>,
+    /// Wake or drop all of these.
+    pub(crate) wakers: Vec<Due>,
+}
+
+/// What is due to a waker outside the lock.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Its task waits for this.
+    Wake(Waker),
+    /// It is of no more use; dropping it may run user code.
+    Drop(Waker),
 }
 
 impl Effects {
+    fn wake(&mut self, waker: Waker) {
+        self.wakers.push(Due::Wake(waker));
+    }
+
+    fn drop(&mut self, waker: Waker) {
+        self.wakers.push(Due::Drop(waker));
+    }
+
     /// Whether there is nothing to do.
+    #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        !self.start_runner && !self.start_timer && self.wake.is_empty() && self.spent.is_empty()
+        !self.start_runner && !self.start_timer && self.wakers.is_empty()
     }
 }
 
@@ -174,6 +193,10 @@ struct State<C> {
     lent: usize,
     /// Runners that have a job.
     active: usize,
+    /// Jobs whose future is pending.
+    suspended: usize,
+    /// How many jobs a runner may claim at once, as the last one to tell found. Above one, jobs have been short.
+    burst: usize,
     /// Jobs that runners have: one each that runs, and those of a batch before and after it.
     claimed: usize,
     parked: usize,
@@ -200,6 +223,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             starting: 0,
             lent: 0,
             active: 0,
+            suspended: 0,
+            burst: 1,
             claimed: 0,
             parked: 0,
             reserved: 0,
@@ -211,6 +236,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
+    #[inline]
     fn now(&self) -> Ticks {
         if self.timed { self.clock.now() } else { 0 }
     }
@@ -223,17 +249,27 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
 impl<C: Clone> State<C> {
     /// The slots in use: a lender has lent its own.
+    #[inline]
     fn slots_used(&self) -> usize {
         self.runners - self.lent
     }
 
-    /// Restores invariants 3 and 4 after any change.
-    fn balance(&mut self, fx: &mut Effects) {
-        if !self.ready.is_empty()
+    /// Whether one more runner would find a slot, and a thread to make use of it: while jobs are short and do not
+    /// wait, more runners than threads only get in each other's way.
+    #[inline]
+    fn wants_runner(&self) -> bool {
+        let polled = self.runners - self.suspended.min(self.runners);
+        !self.ready.is_empty()
             && self.starting == 0
             && self.slots_used() < self.limits.concurrency
+            && (self.burst == 1 || polled < self.limits.parallelism)
             && self.phase < Phase::Aborted
-        {
+    }
+
+    /// Restores invariants 3 and 4 after any change.
+    #[inline]
+    fn balance(&mut self, fx: &mut Effects) {
+        if self.wants_runner() {
             self.starting += 1;
             self.runners += 1;
             fx.start_runner = true;
@@ -250,13 +286,15 @@ impl<C: Clone> State<C> {
         })
     }
 
-    /// Gives the place of a job up and counts the job's outcome.
-    fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) -> Standing<C> {
-        self.alarms.clear(&mut self.places, key);
-        let place = self.places.remove(key);
+    /// Gives the place of a job up, which has no alarm any more, and counts the job's outcome.
+    #[inline]
+    fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) {
+        debug_assert!(self.places.get(key).is_some_and(|place| place.alarm == SILENT));
+        self.places.remove(key);
         self.totals.count(bin);
-        self.admit_line(now, fx);
-        place.standing
+        if !self.line.is_empty() {
+            self.admit_line(now, fx);
+        }
     }
 
     /// The jobs that have been accepted and have no outcome yet.

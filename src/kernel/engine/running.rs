@@ -1,6 +1,6 @@
 //! Running: what a runner asks of the engine between its attempts, and during one.
 
-use super::{Bin, Clock, Effects, Engine, NEVER, Phase, SILENT, Standing, State, Ticket, Ticks};
+use super::{Bin, Clock, Due, Effects, Engine, NEVER, Phase, Standing, State, Ticket, Ticks};
 use crate::kernel::alarms::Alarm;
 use crate::kernel::slab::Key;
 use crate::shim::atomic::Ordering;
@@ -65,14 +65,17 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let now = self.now();
         let mut state = self.state.lock();
         state.starting -= 1;
+        batch.burst = state.burst;
         state.claim(batch, now);
         state.balance(fx);
     }
 
     /// Counts what has ended and, if nothing is claimed, claims. With nothing claimed, publish and leave.
+    #[inline]
     pub(crate) fn turn(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
+        state.burst = batch.burst;
         state.count(ended, now, fx);
         state.claim(batch, now);
         state.balance(fx);
@@ -100,10 +103,10 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let key = parking.ticket.key;
         let place = state.places.get_mut(key).expect("a claimed job holds its place");
         let parked = Standing::Parked(parking.cell);
-        if let Standing::Suspended(_, Some(waker)) = std::mem::replace(&mut place.standing, parked) {
-            fx.spent.push(waker);
+        if let Standing::Suspended(_, waker) = std::mem::replace(&mut place.standing, parked) {
+            state.suspended -= 1;
+            fx.wakers.extend(waker.map(Due::Drop));
         }
-        debug_assert_eq!(place.alarm, SILENT);
         state.alarms.set(&mut state.places, Alarm { due: parking.due, deadline: parking.deadline, owner: key });
         state.claim(batch, now);
         state.balance(fx);
@@ -129,9 +132,12 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
         let suspended = Standing::Suspended(cell, Some(waker));
-        if let Standing::Suspended(_, Some(old)) = std::mem::replace(&mut place.standing, suspended) {
-            fx.spent.push(old);
+        match std::mem::replace(&mut place.standing, suspended) {
+            Standing::Suspended(_, old) => fx.wakers.extend(old.map(Due::Drop)),
+            _ => state.suspended += 1,
         }
+        batch.burst = 1;
+        state.burst = 1;
         state.count(ended, now, fx);
         let aborted = state.phase == Phase::Aborted;
         if !aborted {
@@ -167,6 +173,14 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         leaves
     }
 
+    /// Lets the caller look once more before it leaves: until then it counts as starting. `false`: another is.
+    pub(crate) fn linger(&self) -> bool {
+        let mut state = self.state.lock();
+        let lingers = state.starting == 0 && state.phase < Phase::Aborted;
+        state.starting += usize::from(lingers);
+        lingers
+    }
+
     /// Whether nothing is to be started any more; may lag behind a sweep that is just going on.
     pub(crate) fn is_aborted(&self) -> bool {
         // Ordering: Relaxed. A job that is started although a sweep has begun is one that the sweep did not get.
@@ -176,14 +190,17 @@ impl<C: Clone, K: Clock> Engine<C, K> {
 
 impl<C: Clone> State<C> {
     /// Counts the outcomes of claimed jobs and frees their places.
+    #[inline]
     pub(super) fn count(&mut self, ended: impl Iterator<Item = Ended>, now: Ticks, fx: &mut Effects) {
         for Ended { key, bin, attempted } in ended {
             self.claimed -= 1;
             self.totals.attempts += u64::from(attempted);
-            if let Standing::Suspended(_, Some(waker)) = self.free(key, bin, now, fx) {
-                // The cell in there is not its last owner: the runner publishes to another.
-                fx.spent.push(waker);
+            if let Some(Standing::Suspended(_, waker)) = self.places.get_mut(key).map(|place| &mut place.standing) {
+                self.suspended -= 1;
+                fx.wakers.extend(waker.take().map(Due::Drop));
             }
+            // The cell that goes with a suspended place is not the last owner: the runner publishes to another.
+            self.free(key, bin, now, fx);
         }
     }
 
@@ -193,13 +210,14 @@ impl<C: Clone> State<C> {
     }
 
     /// Claims from the front of the queue if nothing is claimed and the calling runner's slot is within the limit.
+    #[inline]
     fn claim(&mut self, batch: &mut Batch<C>, now: Ticks) {
         if !batch.claims.is_empty() {
             return;
         }
         if self.slots_used() <= self.limits.concurrency {
-            // The fair share leaves each other slot as much.
-            let share = self.ready.len().div_ceil(self.limits.concurrency);
+            // The fair share leaves as much to every other runner that can be polled at the same instant.
+            let share = self.ready.len().div_ceil(self.limits.parallelism);
             for _ in 0..share.min(batch.burst) {
                 let Some(claim) = self.claim_one(now) else { break };
                 batch.claims.push_back(claim);
@@ -212,10 +230,14 @@ impl<C: Clone> State<C> {
         batch.busy = busy;
     }
 
+    #[inline]
     fn claim_one(&mut self, now: Ticks) -> Option<Claim<C>> {
         let key = self.ready.pop_front(&mut self.places)?;
-        let deadline = self.alarms.clear(&mut self.places, key).map_or(NEVER, |alarm| alarm.deadline);
         self.claimed += 1;
+        let mut deadline = NEVER;
+        if !self.alarms.is_empty() {
+            deadline = self.alarms.clear(&mut self.places, key).map_or(NEVER, |alarm| alarm.deadline);
+        }
         let place = self.places.get_mut(key).expect("a ready job holds its place");
         // The place keeps the low half; the job is one of the last 2^32 that were accepted.
         let latest = self.totals.accepted - 1;

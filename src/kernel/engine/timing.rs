@@ -50,7 +50,7 @@ impl<C: Clone, K: super::Clock> Engine<C, K> {
         }
         state.balance(fx);
         let next = if state.alarms.is_empty() {
-            fx.spent.push(waker);
+            fx.drop(waker);
             state.timer = Timer::Off;
             Ring::Leave
         } else {
@@ -101,7 +101,7 @@ impl<C: Clone> State<C> {
 
     pub(super) fn wake_timer(&mut self, fx: &mut Effects) {
         if let Timer::Asleep { waker, .. } = std::mem::replace(&mut self.timer, Timer::Coming) {
-            fx.wake.push(waker);
+            fx.wake(waker);
         }
     }
 

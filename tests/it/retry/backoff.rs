@@ -25,8 +25,9 @@ fn factor_may_be_a_fraction() {
 
 #[test]
 fn fixed_stays_the_same() {
-    let long = Duration::from_nanos(u64::MAX - 1); // not a whole number in floating point
+    let long = Duration::from_nanos((1 << 53) + 1); // floating point would round it down
     assert_eq!(delays(&Backoff::fixed(long).jitter(Jitter::None), 3, 0), [long; 3]);
+    assert_eq!(delays(&Backoff::exponential(long).jitter(Jitter::None), 1, 0), [long], "the first delay is the base");
     assert_eq!(delays(&Backoff::fixed(Duration::ZERO), 3, u64::MAX), [Duration::ZERO; 3]);
 }
 

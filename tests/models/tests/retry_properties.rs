@@ -81,7 +81,11 @@ proptest! {
             Jitter::None => prop_assert_eq!((delay(0), delay(u64::MAX)), (grown, grown)),
             Jitter::Full => prop_assert_eq!((delay(0), delay(u64::MAX)), (Duration::ZERO, grown)),
             Jitter::Equal => prop_assert_eq!(delay(u64::MAX), grown),
-            Jitter::Decorrelated => prop_assert_eq!(delay(0), base),
+            Jitter::Decorrelated => {
+                let longest = Duration::from_nanos(u64::MAX);
+                let high = previous.unwrap_or(base).saturating_mul(3).min(longest).max(base).min(cap);
+                prop_assert_eq!((delay(0), delay(u64::MAX)), (base, high));
+            }
         }
     }
 

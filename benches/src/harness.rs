@@ -1,0 +1,130 @@
+//! The interleaved runs of `ratios`.
+//!
+//! Every round runs every contender of a case once, on a runtime of its own, in an order that rotates by one each
+//! round. The clocks start when the runtime stands and stop when the checksum is there; taking the runtime down is not
+//! measured. A warm-up round comes first; it also sizes the measured rounds of a quick run.
+
+use std::time::{Duration, Instant};
+
+use cpu_time::ProcessTime;
+
+use crate::case::{Case, Clock, Contender, Setup};
+use crate::stats::rotation;
+
+/// Time that the measured rounds of a quick run may take, all cases together.
+pub const QUICK_BUDGET: Duration = Duration::from_secs(36);
+
+/// Rounds of a full run and of a quick one.
+const ROUNDS: usize = 15;
+const QUICK_ROUNDS: usize = 7;
+
+/// Fewest operations of a run, so that a runtime's first steps do not weigh.
+const MIN_OPS: u64 = 200;
+
+/// How the runs of all cases are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Worker threads of each runtime.
+    pub workers: usize,
+    /// Measured rounds.
+    pub rounds: usize,
+    /// Time for the measured rounds of one case; none: run [`Case::ops`] operations each.
+    pub budget: Option<Duration>,
+}
+
+impl Plan {
+    /// The plan of a full run, or of a quick one over so many cases.
+    #[must_use]
+    pub fn new(workers: usize, rounds: Option<usize>, quick: bool, cases: usize) -> Self {
+        let budget = quick.then(|| QUICK_BUDGET / u32::try_from(cases.max(1)).unwrap_or(u32::MAX));
+        Self { workers, rounds: rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }), budget }
+    }
+}
+
+/// Cost of one run, in nanoseconds an operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// CPU time of the process.
+    pub cpu_ns: f64,
+    /// Wall time.
+    pub wall_ns: f64,
+}
+
+/// All rounds of one contender.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// The contender's name.
+    pub contender: &'static str,
+    /// One sample a round, in the order of the rounds.
+    pub samples: Vec<Sample>,
+}
+
+impl Series {
+    /// The samples as read from one clock.
+    #[must_use]
+    pub fn by(&self, clock: Clock) -> Vec<f64> {
+        self.samples
+            .iter()
+            .map(|sample| match clock {
+                Clock::Cpu => sample.cpu_ns,
+                Clock::Wall => sample.wall_ns,
+            })
+            .collect()
+    }
+}
+
+/// A case as measured.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The case.
+    pub case: Case,
+    /// Operations of each run.
+    pub ops: u64,
+    /// In the order of [`Case::contenders`].
+    pub series: Vec<Series>,
+}
+
+/// Runs `contender` once with `ops` operations, and asserts its checksum.
+///
+/// # Panics
+/// If the checksum is wrong.
+#[must_use]
+pub fn run_once(case: &Case, contender: &Contender, ops: u64, workers: usize) -> Sample {
+    let setup = Setup::new(case.shape, ops, workers);
+    let (cpu, wall) = (ProcessTime::now(), Instant::now());
+    let checksum = (contender.run)(&setup);
+    let (cpu, wall) = (cpu.elapsed(), wall.elapsed());
+    assert_eq!(checksum, (case.checksum)(ops), "{}: {} lost or changed a result", case.name, contender.name);
+    let per_op = |time: Duration| time.as_secs_f64() * 1e9 / ops as f64;
+    Sample { cpu_ns: per_op(cpu), wall_ns: per_op(wall) }
+}
+
+/// Measures one case.
+#[must_use]
+pub fn measure(case: Case, plan: &Plan) -> Measured {
+    let ops = sized(&case, plan);
+    let mut series: Vec<Series> = case
+        .contenders
+        .iter()
+        .map(|contender| Series { contender: contender.name, samples: Vec::with_capacity(plan.rounds) })
+        .collect();
+    for round in 0..plan.rounds {
+        for place in rotation(case.contenders.len(), round) {
+            let sample = run_once(&case, &case.contenders[place], ops, plan.workers);
+            series[place].samples.push(sample);
+        }
+    }
+    Measured { case, ops, series }
+}
+
+/// The warm-up round; returns the operations of a measured run.
+fn sized(case: &Case, plan: &Plan) -> u64 {
+    let warm_up = case.whole_ops((case.ops / 8).max(MIN_OPS));
+    let round_ns: f64 =
+        case.contenders.iter().map(|contender| run_once(case, contender, warm_up, plan.workers).wall_ns).sum();
+    let Some(budget) = plan.budget else {
+        return case.whole_ops(case.ops);
+    };
+    let affordable = budget.as_secs_f64() * 1e9 / (round_ns * plan.rounds as f64);
+    case.whole_ops((affordable as u64).clamp(MIN_OPS, case.ops))
+}

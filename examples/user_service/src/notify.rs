@@ -1,0 +1,142 @@
+//! Welcome notifications, off the request path: a bounded worker pool that retries, and a log of what it gave up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flowgate::{Attempt, BuildError, JobError, Report, RetryPolicy, Shutdown, WorkerPool, WouldDeadlock};
+use uuid::Uuid;
+
+use crate::domain::User;
+use crate::error::chain;
+
+/// Sends messages to users.
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// Sends one welcome. May be called again for the same user after a failure.
+    async fn welcome(&self, welcome: &Welcome) -> Result<(), NotifyError>;
+}
+
+/// One welcome to send.
+pub struct Welcome {
+    /// The user to welcome.
+    pub user_id: Uuid,
+    /// Where to.
+    pub email: String,
+}
+
+impl fmt::Debug for Welcome {
+    /// Leaves the address out of the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Welcome").field("user_id", &self.user_id).finish_non_exhaustive()
+    }
+}
+
+/// The notifier could not send.
+#[derive(Debug, thiserror::Error)]
+#[error("the notifier refused the message")]
+pub struct NotifyError;
+
+/// A stand-in for a mail service: takes a while, and fails at a given rate.
+#[derive(Debug)]
+pub struct FlakyNotifier {
+    /// How long each message takes.
+    pub latency: Duration,
+    /// The share of messages that fail, 0.0..=1.0.
+    pub fault_rate: f64,
+}
+
+#[async_trait]
+impl Notifier for FlakyNotifier {
+    async fn welcome(&self, _welcome: &Welcome) -> Result<(), NotifyError> {
+        tokio::time::sleep(self.latency).await;
+        if fastrand::f64() < self.fault_rate { Err(NotifyError) } else { Ok(()) }
+    }
+}
+
+/// Rates and sizes of the notifications.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Messages sent at a time.
+    pub concurrency: usize,
+    /// Messages that wait beyond those.
+    pub queue: usize,
+    /// Attempts per message, the first one included.
+    pub max_attempts: u32,
+    /// The first delay between attempts; it doubles from there.
+    pub backoff: Duration,
+    /// How long one attempt may take.
+    pub attempt_timeout: Duration,
+}
+
+/// The notifications on their way. A clone is the same pool.
+#[derive(Clone)]
+pub struct Notifications {
+    pool: WorkerPool<Welcome, (), NotifyError>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Notifications {
+    /// Starts a pool that sends through `notifier`. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the pool refuses the options.
+    pub fn new(options: &Options, notifier: Arc<dyn Notifier>) -> Result<Self, BuildError> {
+        let pool = WorkerPool::builder()
+            .concurrency(options.concurrency)
+            .queue(options.queue)
+            .retry(RetryPolicy::exponential(options.backoff).max_attempts(options.max_attempts))
+            .attempt_timeout(options.attempt_timeout)
+            .on_dead_letter(log_dead_letter)
+            .build(move |welcome: Attempt<Welcome>| {
+                let notifier = Arc::clone(&notifier);
+                async move { notifier.welcome(&welcome).await }
+            })?;
+        Ok(Self { pool, refused: Arc::default() })
+    }
+
+    /// Takes over the welcome of a new user and returns at once. A full or closed pool refuses: that is
+    /// counted and logged, and the welcome is not sent.
+    pub fn welcome(&self, user: &User) {
+        let welcome = Welcome { user_id: user.id, email: user.email.clone() };
+        // The handle is let go: the outcome is in the pool's totals, and in the dead letters if it is bad.
+        if let Err(refusal) = self.pool.try_submit(welcome) {
+            // Ordering: Relaxed, a count that nothing else hangs on.
+            let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!(user_id = %user.id, refused, "welcome refused: {refusal}");
+        }
+    }
+
+    /// How many welcomes were refused so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        // Ordering: Relaxed, as where it is counted.
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Takes nothing more, finishes what it can within `limit`, and reports the rest.
+    ///
+    /// # Errors
+    /// When called from a notifier.
+    ///
+    /// # Cancel safety
+    /// The pool stays closed; calling again goes on waiting.
+    pub async fn shutdown(&self, limit: Duration) -> Result<Report<Welcome, NotifyError>, WouldDeadlock> {
+        self.pool.shutdown(Shutdown::DrainFor(limit)).await
+    }
+}
+
+impl fmt::Debug for Notifications {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notifications").field("refused", &self.refused()).finish_non_exhaustive()
+    }
+}
+
+/// The dead-letter log: one line per welcome that was given up.
+fn log_dead_letter(dead: &JobError<Welcome, NotifyError>) {
+    let welcome = dead.failure().and_then(|failure| failure.job.as_ref());
+    let user_id = welcome.map(|welcome| tracing::field::display(welcome.user_id));
+    tracing::error!(user_id, "dead letter, welcome given up: {}", chain(dead));
+}

@@ -1,0 +1,205 @@
+//! Slow, rude and vanishing clients; faults of the database; the way down with work in flight.
+
+use std::future::pending;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::StatusCode;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use user_service::domain::{Page, User};
+use user_service::repository::UserRepository;
+use user_service::{AppError, Config};
+use uuid::Uuid;
+
+use crate::support::{App, config, expect_error, read_to_end, read_until, until, within};
+
+const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+const BODY: &str = r#"{"name":"Ann","email":"ann@example.com"}"#;
+
+/// One connection at a time: whoever is served next proves that the one before was let go.
+fn one_at_a_time(timeout: Duration) -> Config {
+    let mut config = config(&["--http-max-connections=1"]);
+    config.http.timeout = timeout;
+    config
+}
+
+#[tokio::test]
+async fn a_slow_header_is_cut_off() {
+    let app = App::start(one_at_a_time(Duration::from_millis(200))).await;
+    for bytes in ["", "GET /health HT", "GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
+        let mut stream = app.raw(bytes).await;
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let app = App::start(one_at_a_time(Duration::from_millis(200))).await;
+    let mut stream = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(read_to_end(&mut stream).await.ends_with(r#"{"status":"ok"}"#));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_slow_body_is_a_timeout() {
+    let app = App::start(one_at_a_time(Duration::from_millis(200))).await;
+    for framing in ["Content-Length: 40\r\n\r\n{\"name\":", "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n"] {
+        let answer = read_to_end(&mut app.raw(format!("{HEAD}{framing}")).await).await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains(r#""code":"TIMEOUT""#), "{answer}");
+    }
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let app = App::start(one_at_a_time(Duration::from_millis(500))).await;
+    for i in 0..100 {
+        app.create(&"😀".repeat(200), &format!("ann{i}@example.com")).await;
+    }
+    let requests = "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut rude = within(socket.connect(app.addr)).await.unwrap();
+    rude.write_all(requests.as_bytes()).await.unwrap();
+    app.must_be_well().await;
+    drop(rude);
+}
+
+#[tokio::test]
+async fn a_client_gone_mid_request_leaves_nothing_behind() {
+    let app = App::start(one_at_a_time(Duration::from_secs(15))).await;
+    for framing in
+        ["", "Content-Length: 40\r\n\r\n", "Content-Length: 40\r\n\r\n{\"name\":", "Transfer-Encoding: chunked\r\n\r\n"]
+    {
+        drop(app.raw(format!("{HEAD}{framing}")).await);
+    }
+    for _ in 0..20 {
+        drop(app.raw(format!("{HEAD}Content-Length: {}\r\n\r\n{BODY}", BODY.len())).await);
+    }
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_half_closed_client_gets_its_answer() {
+    let app = App::start(config(&[])).await;
+    let mut stream = app.raw(format!("{HEAD}Content-Length: {}\r\n\r\n{BODY}", BODY.len())).await;
+    stream.shutdown().await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 201 "));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let app = App::start(config(&[])).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let last = "GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answers = read_to_end(&mut app.raw(get("/health") + &get("/nothing") + last).await).await;
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "404", "200"], "{answers}");
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait() {
+    let app = App::start(one_at_a_time(Duration::from_secs(15))).await;
+    let mut first = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_until(&mut first, "ok").await;
+    // Held open by the first, the second is served when that one leaves.
+    let mut second = app.raw("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let mut byte = [0];
+    assert_eq!(second.try_read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    assert!(read_to_end(&mut second).await.ends_with(r#"{"status":"ok"}"#));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_on_the_way_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("--database-url=sqlite:{}/users.db", dir.path().display());
+    let app = App::start(config(&[&url])).await;
+    let addr = app.addr;
+    let mut stream = app.raw(format!("{HEAD}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", BODY.len())).await;
+    // The handler has begun to read.
+    read_until(&mut stream, "100 Continue\r\n\r\n").await;
+    let stopping = app.begin_stop();
+    until(|| async { TcpStream::connect(addr).await.is_err() }).await;
+    assert!(!stopping.is_finished());
+    stream.write_all(BODY.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let outcome = within(stopping).await.unwrap();
+    assert!(outcome.is_clean(), "{outcome}");
+    assert_eq!(outcome.notifications.as_ref().unwrap().totals.succeeded, 1);
+
+    let app = App::start(config(&[&url])).await;
+    let page = app.get("/api/v1/users").await.json::<Value>().await.unwrap();
+    assert_eq!(page["users"][0]["email"], "ann@example.com");
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_up_the_way_down() {
+    let app = App::start(config(&[])).await;
+    let silent = app.raw("").await;
+    let mut idle = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_until(&mut idle, "ok").await;
+    let outcome = app.stop().await;
+    assert!(outcome.is_clean(), "{outcome}");
+    drop((silent, idle));
+}
+
+/// A database that fails in every way at once.
+#[derive(Debug)]
+struct Broken;
+
+#[async_trait]
+impl UserRepository for Broken {
+    async fn insert(&self, _: &User) -> Result<(), AppError> {
+        pending().await
+    }
+    async fn get(&self, _: Uuid) -> Result<Option<User>, AppError> {
+        panic!("the repository panics")
+    }
+    async fn list(&self, _: Page) -> Result<Vec<User>, AppError> {
+        Err(AppError::internal("secret: disk 7 is on fire"))
+    }
+    async fn ping(&self) -> Result<(), AppError> {
+        Err(AppError::unavailable("secret: no route to host"))
+    }
+    async fn close(&self) {}
+}
+
+#[tokio::test]
+async fn faults_below_are_errors_without_details_and_the_service_lives() {
+    let app = App::over(config(&[]), Broken).await;
+    for _ in 0..3 {
+        let id = Uuid::now_v7();
+        let panicked = app.get(&format!("/api/v1/users/{id}")).await;
+        assert_eq!(expect_error(panicked, 500, "INTERNAL").await, "internal error");
+        let failed = app.get("/api/v1/users").await;
+        assert_eq!(expect_error(failed, 500, "INTERNAL").await, "internal error");
+        let down = expect_error(app.get("/ready").await, 503, "UNAVAILABLE").await;
+        assert!(!down.contains("secret"));
+        assert_eq!(app.get("/health").await.status(), StatusCode::OK);
+    }
+    let outcome = app.stop().await;
+    assert!(outcome.is_clean(), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_hung_request_is_cut_at_the_deadline_and_reported() {
+    let mut config = config(&[]);
+    config.shutdown_limit = Duration::from_millis(300);
+    let app = App::over(config, Broken).await;
+    let head = format!("{HEAD}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", BODY.len());
+    let mut stream = app.raw(head).await;
+    read_until(&mut stream, "100 Continue\r\n\r\n").await;
+    stream.write_all(BODY.as_bytes()).await.unwrap();
+    let outcome = app.stop().await;
+    assert_eq!((outcome.cut_connections, outcome.is_clean()), (1, false), "{outcome}");
+    assert_eq!(read_to_end(&mut stream).await, "");
+}

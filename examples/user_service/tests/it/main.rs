@@ -1,0 +1,14 @@
+//! The service from outside: over real sockets, on a real database, and as a real process.
+//!
+//! Nothing waits for a fixed time: every wait is for a condition, under a deadline.
+#![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods, reason = "tests")]
+
+mod bad_input;
+mod config;
+mod connections;
+mod domain;
+mod notifications;
+mod process;
+mod repository;
+mod support;
+mod users;

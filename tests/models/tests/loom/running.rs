@@ -24,6 +24,55 @@ fn last_runner_leaves() {
     });
 }
 
+/// The same with a runner that looks once more before it leaves.
+///
+/// Seen to fail: a runner that has looked once more is expected still.
+#[test]
+fn last_runner_lingers() {
+    Model::small("last_runner_lingers", 1).check(|| {
+        let pool = Pool::new(1, 2, Launch::Later);
+        pool.linger();
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        pool.launch(Launch::Threads);
+        pool.spawn(|_| runner.work());
+        pool.spawn(|pool| drop(pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room")));
+        pool.drain();
+        pool.settle_up();
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.assert_idle(2);
+        assert_eq!(pool.record.started(), [0, 1]);
+        pool.assert_conserved();
+    });
+}
+
+/// The runtime drops a runner that looks once more, while a job is submitted.
+///
+/// Seen to fail: a lost runner still counts.
+#[test]
+fn lost_while_lingering() {
+    Model::small("lost_while_lingering", 1).check(|| {
+        let pool = Pool::new(1, 2, Launch::Later);
+        pool.linger();
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
+        let mut runner = pool.owed_runner().expect("a job is ready");
+        runner.serve();
+        pool.spawn(|_| {
+            runner.linger();
+            runner.lose();
+        });
+        pool.launch(Launch::Refuse);
+        pool.spawn(|pool| match pool.try_submit(pool.job(1, &[Act::Succeed])) {
+            Ok(handle) => assert_eq!(handle.wait().bin, Bin::Aborted),
+            Err(job) => assert_eq!(job.id, 1),
+        });
+        pool.settle_up();
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.assert_idle(1 + u64::from(pool.record.settled(1).is_some()));
+        pool.assert_conserved();
+    });
+}
+
 /// A job panics while another is submitted to the full pool: the slot and the place come back, and the next job runs.
 ///
 /// Seen to fail: an attempt that has ended keeps its slot.

@@ -4,11 +4,11 @@ use super::job::Record;
 use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Bin, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
+use crate::kernel::engine::{Bin, Due, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
 use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 /// What becomes of the tasks that the engine asks for.
@@ -31,8 +31,10 @@ pub(crate) struct Pool {
     crew: Plain<Vec<JoinHandle<()>>>,
     owed_runners: AtomicUsize,
     owed_timers: AtomicUsize,
-    /// The most jobs that a runner claims at once.
+    /// How many jobs a runner claims at once, once it has found jobs to be short.
     burst: AtomicUsize,
+    /// Whether a runner that finds nothing to do looks once more before it leaves.
+    lingers: AtomicBool,
     harvest: Mutex<Harvest>,
     gate: Mutex<Gate>,
 }
@@ -53,7 +55,7 @@ struct Harvest {
 
 /// The limits of a pool whose jobs have no deadline.
 pub(crate) fn limits(concurrency: usize, capacity: usize) -> Limits {
-    Limits { concurrency, capacity, max_parked: capacity, deadline: None }
+    Limits { concurrency, capacity, max_parked: capacity, parallelism: concurrency, deadline: None }
 }
 
 impl Pool {
@@ -66,6 +68,11 @@ impl Pool {
         Self::with(Limits { deadline: Some(deadline), ..limits(concurrency, capacity) }, launch)
     }
 
+    /// A pool whose runtime has one thread.
+    pub(crate) fn on_one_thread(concurrency: usize, capacity: usize, launch: Launch) -> Arc<Self> {
+        Self::with(Limits { parallelism: 1, ..limits(concurrency, capacity) }, launch)
+    }
+
     fn with(limits: Limits, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
             engine: Engine::new(limits, Manual::new()),
@@ -75,6 +82,7 @@ impl Pool {
             owed_runners: AtomicUsize::new(0),
             owed_timers: AtomicUsize::new(0),
             burst: AtomicUsize::new(1),
+            lingers: AtomicBool::new(false),
             harvest: Mutex::new(Harvest::default()),
             gate: Mutex::new(Gate::default()),
         })
@@ -85,9 +93,18 @@ impl Pool {
         *self.launch.lock() = launch;
     }
 
-    /// From now on runners claim up to so many jobs at once.
+    /// From now on runners find jobs to be short, and claim up to so many at once.
     pub(crate) fn claim_at_once(&self, burst: usize) {
         self.burst.store(burst, Ordering::Relaxed);
+    }
+
+    /// From now on runners look once more before they leave.
+    pub(crate) fn linger(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.load(Ordering::Relaxed)
     }
 
     pub(super) fn burst(&self) -> usize {
@@ -117,10 +134,12 @@ impl Pool {
         if std::mem::take(&mut fx.start_runner) {
             self.start_runner();
         }
-        for waker in fx.wake.drain(..) {
-            waker.wake();
+        for due in fx.wakers.drain(..) {
+            match due {
+                Due::Wake(waker) => waker.wake(),
+                Due::Drop(waker) => drop(waker),
+            }
         }
-        fx.spent.clear();
     }
 
     fn start_runner(self: &Arc<Self>) {
@@ -193,12 +212,17 @@ impl Pool {
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
     pub(crate) fn publish(&self, cell: &JobCell, id: usize, outcome: Outcome) {
-        self.record.settle(id, outcome.bin);
-        let settled = cell.settle(outcome);
-        if let Some(reader) = settled.reader {
+        if let Some(reader) = self.store(cell, id, outcome) {
             reader.wake();
         }
+    }
+
+    /// Stores an outcome that the engine has counted. The reader is to be woken.
+    pub(super) fn store(&self, cell: &JobCell, id: usize, outcome: Outcome) -> Option<Waker> {
+        self.record.settle(id, outcome.bin);
+        let settled = cell.settle(outcome);
         drop(settled.unread);
+        settled.reader
     }
 
     /// Ends a job that waits, or asks its runner to end it.

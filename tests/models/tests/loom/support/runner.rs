@@ -3,7 +3,7 @@
 use super::{Act, Handle, Job, JobCell, Outcome, Parker, Pool};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Parking, Ticket};
+use crate::kernel::engine::{Batch, Bin, Claim, Due, Effects, Ended, Parking, Ticket};
 use std::sync::Arc;
 
 /// The jobs that nesting jobs submit are numbered from here.
@@ -59,13 +59,11 @@ fn ended(settled: &[Settlement]) -> impl Iterator<Item = Ended> {
 impl Runner {
     /// A task that has not been polled yet.
     pub(super) fn starting(pool: &Arc<Pool>) -> Self {
-        let mut batch = Batch::new();
-        batch.burst = pool.burst();
         Self {
             pool: pool.clone(),
             parker: Parker::new(),
             arrived: false,
-            batch,
+            batch: Batch::new(),
             settled: Vec::new(),
             fx: Effects::default(),
             current: None,
@@ -75,20 +73,37 @@ impl Runner {
     /// Arrives, and claims if there is something to claim.
     pub(crate) fn arrive(pool: &Arc<Pool>) -> Self {
         let mut runner = Self::starting(pool);
-        pool.engine.arrive(&mut runner.batch, &mut runner.fx);
-        runner.arrived = true;
-        pool.apply(&mut runner.fx);
+        runner.claim();
         runner
+    }
+
+    fn claim(&mut self) {
+        self.pool.engine.arrive(&mut self.batch, &mut self.fx);
+        self.arrived = true;
+        self.pool.apply(&mut self.fx);
     }
 
     /// Works until there is nothing to do, and leaves.
     pub(crate) fn work(mut self) {
         loop {
             self.serve();
-            if !self.has_claimed() && self.leave() {
-                return;
+            if !self.has_claimed() {
+                if self.linger() {
+                    self.claim();
+                }
+                if !self.has_claimed() && self.leave() {
+                    return;
+                }
             }
         }
+    }
+
+    /// Begins another look before it leaves, if such looks are taken and no runner is starting: [`work`](Self::work)
+    /// goes on with it, unless the runtime drops the runner meanwhile.
+    pub(crate) fn linger(&mut self) -> bool {
+        let lingers = self.pool.lingers() && self.pool.engine.linger();
+        self.arrived = !lingers;
+        lingers
     }
 
     /// Makes an attempt at each claimed job, tells of them and claims again.
@@ -97,6 +112,7 @@ impl Runner {
             let end = self.begin(claim);
             self.conclude(end);
         }
+        self.batch.burst = self.pool.burst();
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &mut self.fx);
         self.publish();
     }
@@ -115,7 +131,7 @@ impl Runner {
 
     fn publish(&mut self) {
         for Settlement { cell, outcome, id, .. } in self.settled.drain(..) {
-            self.pool.publish(&cell, id, outcome);
+            self.fx.wakers.extend(self.pool.store(&cell, id, outcome).map(Due::Wake));
         }
         self.pool.apply(&mut self.fx);
     }
@@ -262,7 +278,7 @@ impl Runner {
         self.settled.push(Settlement { ended, cell, outcome, id });
     }
 
-    /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one.
+    /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one, or while it lingers.
     pub(crate) fn lose(mut self) {
         while let Some(Claim { ticket, cell, deadline, .. }) = self.batch.claims.pop_front() {
             let job = cell.lend();

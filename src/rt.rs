@@ -22,6 +22,12 @@ impl Runtime {
         tokio::runtime::Handle::try_current().ok().map(Self)
     }
 
+    /// Panics if it has no timer; there is no other way to learn that.
+    pub(crate) fn demand_timer(&self) {
+        let _inside = self.0.enter();
+        drop(sleep(Duration::ZERO));
+    }
+
     /// How many tasks it can poll at the same instant.
     pub(crate) fn threads(&self) -> usize {
         self.0.metrics().num_workers()
@@ -32,6 +38,14 @@ impl Runtime {
     /// The join handle is let go on purpose: whoever spawns keeps its own account of the task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.0.spawn(task));
+    }
+}
+
+impl Runtime {
+    /// A future that is ready at `deadline`, on the caller's own runtime, or on this one if it is on none.
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let _inside = tokio::runtime::Handle::try_current().is_err().then(|| self.0.enter());
+        sleep_until(deadline)
     }
 }
 

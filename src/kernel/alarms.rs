@@ -78,6 +78,11 @@ impl Alarms {
         self.rise(places, self.heap.len() - 1);
     }
 
+    /// The alarm of `owner`, if it has one.
+    pub(crate) fn get(&self, places: &mut impl Positions, owner: Key) -> Option<Alarm> {
+        self.heap.get(*places.position(owner) as usize).copied()
+    }
+
     /// Takes the alarm of `owner` out, if it has one.
     pub(crate) fn clear(&mut self, places: &mut impl Positions, owner: Key) -> Option<Alarm> {
         let position = std::mem::replace(places.position(owner), SILENT);

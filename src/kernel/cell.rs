@@ -5,14 +5,15 @@
 //! # States
 //! | slot | holds | left by |
 //! |---|---|---|
-//! | `Held` | the value: the job waits (for room, for a slot, for a backoff) | [`Cell::lend`] |
+//! | `Held` | the value: the job waits (for room, for a slot, for a backoff) | [`Cell::start`], [`Cell::lend`] |
 //! | `Lent` | nothing: somebody the engine chose has the value | [`Cell::give_back`], [`Cell::settle`] |
 //! | `Done` | the outcome, unread | [`Cell::poll`], [`Cell::detach`] |
 //! | `Read` | nothing, for good | - |
 //!
 //! # Invariants
 //! 1. Only the one that the engine granted the job to (a claim, a withdrawal, a refusal) lends, gives back or
-//!    settles: the engine's lock is where rivals are told apart, this lock only guards the hand-over.
+//!    settles: the engine's lock is where rivals are told apart. One race is decided here, between the runner that starts
+//!    a job which it took along in a batch and the one that reclaims it: whoever comes first under this lock has it.
 //! 2. A job is settled once. Its outcome is read once, or handed back to the settler if the reader has left.
 //! 3. Values and wakers leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
 //!
@@ -53,6 +54,8 @@ struct State<V, O> {
     slot: Slot<V, O>,
     reader: Option<Waker>,
     detached: bool,
+    /// The value is held for the one who reclaimed it, not for the runner that had claimed it.
+    reclaimed: bool,
 }
 
 /// One job's value, then its outcome.
@@ -77,7 +80,7 @@ impl<V, O> Cell<V, O> {
     pub(crate) fn new(value: V) -> Self {
         Self {
             signal: AtomicU8::new(Signal::Run as u8),
-            state: Mutex::new(State { slot: Slot::Held(value), reader: None, detached: false }),
+            state: Mutex::new(State { slot: Slot::Held(value), reader: None, detached: false, reclaimed: false }),
         }
     }
 
@@ -92,6 +95,31 @@ impl<V, O> Cell<V, O> {
             Slot::Held(value) => value,
             _ => unreachable!("a job is lent only to the one that the engine chose"),
         }
+    }
+
+    /// Takes the value out for the runner that claimed the job, unless the job has been reclaimed since.
+    #[inline]
+    pub(crate) fn start(&self) -> Option<V> {
+        let mut state = self.state.lock();
+        if state.reclaimed {
+            return None;
+        }
+        match std::mem::replace(&mut state.slot, Slot::Lent) {
+            Slot::Held(value) => Some(value),
+            _ => unreachable!("a job is lent only to the one that the engine chose"),
+        }
+    }
+
+    /// Takes the job back from the runner that claimed it, unless it has started it.
+    pub(crate) fn reclaim(&self) -> bool {
+        let mut state = self.state.lock();
+        state.reclaimed = matches!(state.slot, Slot::Held(_));
+        state.reclaimed
+    }
+
+    /// Whether the job has been taken back from the runner that claimed it.
+    pub(crate) fn is_reclaimed(&self) -> bool {
+        self.state.lock().reclaimed
     }
 
     /// Puts the value back, to wait for another attempt.

@@ -21,8 +21,6 @@ pub(super) enum End<T, E> {
     TimedOut(Option<StopReason>),
     /// The deadline had passed before it could start.
     Late,
-    /// The pool was aborted before it could start.
-    Unstarted,
     /// It was cancelled or aborted.
     Stopped(Signal),
 }

@@ -6,6 +6,7 @@ use super::runner::Runner;
 use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
 use super::timer::Timer;
 use super::{Cx, WorkerPool};
+use crate::contain::contain;
 use crate::kernel::engine::{Engine, Limits};
 use crate::retry::RetryPolicy;
 use crate::rt::Runtime;
@@ -164,11 +165,19 @@ where
     fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
         let mut limits = self.check()?;
         let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
+        let timed = self.attempt_timeout.is_some()
+            || self.deadline.is_some()
+            || !self.cancel_grace.is_zero()
+            || self.retry.as_ref().is_some_and(RetryPolicy::retries);
+        if timed && contain(|| rt.demand_timer()).is_err() {
+            return Err(BuildError::NoTimer);
+        }
         limits.parallelism = rt.threads().min(limits.concurrency);
         let exec = Arc::new(exec);
+        let home = rt.clone();
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
-            Task::Runner => rt.spawn(Runner::new(shared, exec.clone()).run()),
-            Task::Timer => rt.spawn(Timer::new(shared).run()),
+            Task::Runner => home.spawn(Runner::new(shared, exec.clone()).run()),
+            Task::Timer => home.spawn(Timer::new(shared).run()),
         };
         let options = Options {
             retry: self.retry.filter(RetryPolicy::retries),
@@ -177,7 +186,7 @@ where
             on_dead_letter: self.on_dead_letter,
         };
         let engine = Engine::new(limits, PoolClock::new());
-        Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch))) })
+        Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch), rt)) })
     }
 
     fn check(&self) -> Result<Limits, BuildError> {

@@ -2,6 +2,7 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
@@ -83,8 +84,9 @@ impl Context {
             stop.cancelled = true;
             stop.token.clone()
         };
-        if let Some(token) = token {
-            token.cancel();
+        // Cancelling wakes whoever waits for it, and a waker may panic.
+        if let Err(payload) = token.map_or(Ok(()), |token| contain(|| token.cancel())) {
+            discard(payload);
         }
     }
 
@@ -166,7 +168,8 @@ impl Cx {
     /// Whether the job has been cancelled or the pool aborted.
     ///
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
-    /// handlers of such pools, for tasks that a handler has started, and for loops that do not await.
+    /// handlers of such pools, and for tasks that a handler has started. A handler hears of it when it awaits: a loop that
+    /// never does is not told.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context().is_cancelled()

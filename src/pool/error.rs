@@ -38,6 +38,9 @@ pub enum BuildError {
     /// There is no tokio runtime for the pool's tasks to run on.
     #[error("a pool is built inside a tokio runtime: call `build` from an async fn, or under `Runtime::enter`")]
     NoRuntime,
+    /// An option needs a timer, and the runtime was built without one.
+    #[error("retry, time limits and `cancel_grace` need a runtime with a timer: call `enable_time` on its builder")]
+    NoTimer,
 }
 
 /// A job was not accepted. It comes back inside.

@@ -112,9 +112,8 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
             self.read = true;
             return Poll::Ready(outcome);
         }
-        if self.wait.is_none() {
-            self.wait = nested::wait(self.shared.id());
-        }
+        let pool = self.shared.id();
+        nested::wait_here(&mut self.wait, pool);
         Poll::Pending
     }
 }

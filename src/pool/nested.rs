@@ -52,22 +52,32 @@ pub(super) fn is_inside(pool: PoolId) -> bool {
     POOL.get() == pool
 }
 
-/// Counts a wait of the calling handler of `pool`, if the caller is one.
-pub(super) fn wait(pool: PoolId) -> Option<Wait> {
+/// Makes `wait` one of the calling handler of `pool`, or none if the caller is not one. A handle may be polled by one
+/// attempt and then by another, or by another task.
+pub(super) fn wait_here(wait: &mut Option<Wait>, pool: PoolId) {
     if !is_inside(pool) {
-        return None;
+        *wait = None;
+        return;
     }
-    let waits = WAITS.try_with(|waits| waits.borrow_mut().get_or_insert_default().clone()).ok()?;
     WAITED.set(true);
-    // Ordering: Relaxed, see `Waits::any`.
-    waits.0.fetch_add(1, Ordering::Relaxed);
-    Some(Wait(waits))
+    let here = WAITS.with(|waits| waits.borrow_mut().get_or_insert_default().clone());
+    if !wait.as_ref().is_some_and(|wait| Arc::ptr_eq(&wait.0, &here)) {
+        *wait = Some(Wait::new(here));
+    }
 }
 
 /// One wait of a handler for a job of its own pool. It counts as long as it lives, not only while it is polled, so
 /// that a `select!` that polls something else in between does not hide it.
 #[derive(Debug)]
 pub(super) struct Wait(Arc<Waits>);
+
+impl Wait {
+    fn new(waits: Arc<Waits>) -> Self {
+        // Ordering: Relaxed, see `Waits::any`.
+        waits.0.fetch_add(1, Ordering::Relaxed);
+        Self(waits)
+    }
+}
 
 impl Drop for Wait {
     fn drop(&mut self) {

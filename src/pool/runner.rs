@@ -33,7 +33,7 @@ use super::handler::{Exec, Home};
 use super::nested::{Waits, within};
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
-use crate::kernel::alarms::Ticks;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
 use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Ticket};
 use crate::rt::{self, Instant};
@@ -51,7 +51,7 @@ const DEPOSIT: u32 = 32;
 const MAX_BURST: usize = 32;
 
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does.
-const SERVED: u32 = 100000;
+const SERVED: u32 = 128;
 
 /// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
 /// still at it, and the next runner would cost a spawn and the wake-up of a thread.
@@ -113,13 +113,18 @@ pub(super) struct Runner<J, T, E, X> {
 
 impl<J, T, E> Account<J, T, E> {
     /// What has ended, for the engine to count.
-    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl Iterator<Item = Ended> {
+    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
         settled.iter().map(|settlement| settlement.ended)
     }
 
-    /// Counts what has ended and, if nothing is claimed, claims; then publishes.
-    fn turn(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        shared.engine.turn(Self::ended(&self.settled), &mut self.batch, &mut self.fx);
+    /// Counts what has ended and claims, unless it is time to let others run; then publishes.
+    fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, go_on: bool) {
+        let ended = Self::ended(&self.settled);
+        if go_on {
+            shared.engine.turn(ended, &mut self.batch, &mut self.fx);
+        } else {
+            shared.engine.pause(ended, &mut self.batch, &mut self.fx);
+        }
         self.publish(shared);
     }
 
@@ -169,13 +174,18 @@ where
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
-                let end = if self.begin(claim) { self.attempt().await } else { self.unattempted() };
+                let end = match self.begin(claim) {
+                    Some(Ok(())) => self.attempt().await,
+                    Some(Err(end)) => end,
+                    None => continue,
+                };
                 self.conclude(end);
                 served += 1;
                 spell += 1;
             }
             self.pace();
-            self.account.turn(&self.shared);
+            self.account.turn(&self.shared, served < SERVED);
+            served %= SERVED;
             if self.account.batch.claims.is_empty() {
                 if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
                     self.stage = Stage::Starting;
@@ -186,10 +196,6 @@ where
                 if self.account.batch.claims.is_empty() && self.leave() {
                     return;
                 }
-            }
-            if served >= SERVED {
-                served = 0;
-                rt::yield_now().await;
             }
         }
     }
@@ -213,36 +219,32 @@ where
         self.stage == Stage::Gone
     }
 
-    /// Takes a claimed job. `false`: there will be no attempt.
+    /// Takes a claimed job and says how it ends if there is to be no attempt. `None`: it has been taken back.
     #[inline]
-    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> bool {
+    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<Result<(), End<T, E>>> {
         let Claim { ticket, cell, deadline, late } = claim;
-        let Parcel { job, history } = cell.lend();
-        let engine = &self.shared.engine;
-        let attempted = !late && cell.signal() == Signal::Run && !engine.is_aborted();
-        let mut started = 0;
+        let Parcel { job, history } = cell.start()?;
+        let signal = cell.signal();
+        let retries = self.shared.options.retry.is_some();
+        // What was in time when it was claimed may have waited behind others of its batch since.
+        let started = if retries || deadline != NEVER { self.shared.engine.clock().now() } else { 0 };
+        let late = late || deadline <= started;
+        let attempted = !late && signal == Signal::Run;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
             self.home.context().begin(attempts.saturating_add(1), deadline);
-            if self.shared.options.retry.is_some() {
-                started = engine.clock().now();
-                self.fresh += u32::from(history.is_none());
-            }
+            self.fresh += u32::from(retries && history.is_none());
         }
         self.slot = Some(job);
         self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, started, history });
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
-        attempted
-    }
-
-    fn unattempted(&self) -> End<T, E> {
-        match self.signal() {
-            Signal::Cancel => End::Stopped(Signal::Cancel),
-            _ if self.shared.engine.is_aborted() => End::Unstarted,
-            _ => End::Late,
-        }
+        Some(match signal {
+            Signal::Run if late => Err(End::Late),
+            Signal::Run => Ok(()),
+            signal => Err(End::Stopped(signal)),
+        })
     }
 
     /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
@@ -321,7 +323,6 @@ where
                 }
             },
             End::Stopped(signal) => self.stopped(signal, job),
-            End::Unstarted => self.unstarted(job),
             End::TimedOut(stop) => self.failed(job, None, stop),
             End::Late => self.late(job),
             End::Panicked(payload) => self.panicked(job, None, payload),
@@ -338,17 +339,6 @@ where
         }
         let error = self.shared.aborted(job);
         self.settle(Bin::Aborted, Err(error));
-    }
-
-    fn unstarted(&mut self, job: Option<J>) {
-        let history = self.current.as_mut().and_then(|current| current.history.take());
-        match job {
-            Some(job) => {
-                let (bin, error) = self.shared.unclaimed(Parcel { job, history });
-                self.settle(bin, Err(error));
-            }
-            None => self.settle(Bin::Aborted, Err(JobError::Aborted(None))),
-        }
     }
 
     /// Notes the outcome; it is counted and published with the batch.
@@ -386,16 +376,22 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
+            self.home.context().cancel();
             let home = self.home.vacate();
             let job = self.slot.take().or(home);
             lose(current.ticket, job, current.cell, current.attempted);
         }
         for Claim { ticket, cell, .. } in batch.claims.drain(..) {
-            lose(ticket, Some(cell.lend().job), cell, false);
+            if let Some(parcel) = cell.start() {
+                lose(ticket, Some(parcel.job), cell, false);
+            }
         }
         let arrived = self.stage == Stage::Here;
+        let count = settled.len();
         self.shared.engine.lose_runner(arrived, Account::ended(settled), batch, fx);
         self.account.publish(&self.shared);
+        self.shared.engine.published(count, &mut self.account.fx);
+        self.shared.apply(&mut self.account.fx);
         self.shared.abandon();
     }
 }

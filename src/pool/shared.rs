@@ -5,9 +5,9 @@ use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::{Cell, Settled, Signal};
-use crate::kernel::engine::{Batch, Bin, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::engine::{Batch, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
-use crate::rt::{self, Instant};
+use crate::rt::{self, Instant, Runtime};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(super) struct Shared<J, T, E> {
     pub(super) harvest: Mutex<Harvest<J, E>>,
     /// The clones of the public handle. The last one to go aborts the pool.
     pub(super) owners: AtomicUsize,
+    /// For waits of callers that are on no runtime.
+    pub(super) rt: Runtime,
     /// Emptied when the pool ends, so that the handler goes with it and not with the last job handle.
     launcher: Mutex<Option<Launcher<J, T, E>>>,
 }
@@ -151,12 +153,14 @@ impl<J, T, E> Shared<J, T, E> {
         engine: Engine<JobCell<J, T, E>, PoolClock>,
         options: Options<J, E>,
         launcher: Launcher<J, T, E>,
+        rt: Runtime,
     ) -> Self {
         Self {
             engine,
             options,
             harvest: Mutex::new(Harvest::default()),
             owners: AtomicUsize::new(1),
+            rt,
             launcher: Mutex::new(Some(launcher)),
         }
     }
@@ -283,13 +287,6 @@ impl<J, T, E> Shared<J, T, E> {
             Err(job) => harvest.unstarted.push(job),
         }
         JobError::Returned
-    }
-
-    /// The same for a job that a runner had claimed and not started, with the bin to count it in.
-    pub(super) fn unclaimed(&self, parcel: Parcel<J, E>) -> (Bin, JobError<J, E>) {
-        let (bin, sweep) =
-            if self.harvest.lock().open { (Bin::Returned, Sweep::Return) } else { (Bin::Aborted, Sweep::Abandon) };
-        (bin, self.unstarted(parcel, sweep))
     }
 
     /// Nobody owns the pool any more, or its runtime is gone: ends everything.

@@ -191,7 +191,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// Whether the pool was idle before `limit` was over.
     async fn idle_within(&self, limit: Duration) -> bool {
         let mut idle = Idle::new(&self.shared);
-        let mut sleep = pin!(rt::sleep_until(rt::after(limit)));
+        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(limit)));
         std::future::poll_fn(|cx| {
             if Pin::new(&mut idle).poll(cx).is_ready() {
                 return Poll::Ready(true);

@@ -4,7 +4,6 @@ use super::error::{ReserveError, RunError, SubmitError, WouldDeadlock};
 use super::handle::JobHandle;
 use super::shared::{JobCell, Parcel, Shared};
 use super::{WorkerPool, nested};
-use crate::contain::discard;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Admission, Effects, Entry, Ticket, Waited};
 use crate::kernel::slab::Key;
@@ -31,9 +30,13 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// had been accepted and not started, and detaches it if it runs. To keep the job, use
     /// [`reserve`](Self::reserve) or [`submit_timeout`](Self::submit_timeout).
     pub async fn submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        self.enter(job, Deserted::Detach).await
+    }
+
+    async fn enter(&self, job: J, deserted: Deserted) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
         match self.admit(job) {
             Err(Refused::Full(cell)) if self.is_inside() => Err(SubmitError::WouldDeadlock(take_job(&cell))),
-            Err(Refused::Full(cell)) => InLine::new(self.shared.clone(), cell).await,
+            Err(Refused::Full(cell)) => InLine::new(self.shared.clone(), cell, deserted).await,
             Err(Refused::Closed(cell)) => Err(SubmitError::Closed(take_job(&cell))),
             Ok(handle) => Ok(handle),
         }
@@ -65,8 +68,8 @@ impl<J, T, E> WorkerPool<J, T, E> {
             Err(Refused::Closed(cell)) => return Err(SubmitError::Closed(take_job(&cell))),
             Err(Refused::Full(cell)) => cell,
         };
-        let mut line = InLine::new(self.shared.clone(), cell);
-        let mut sleep = pin!(rt::sleep_until(rt::after(timeout)));
+        let mut line = InLine::new(self.shared.clone(), cell, Deserted::Detach);
+        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(timeout)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
                 return Poll::Ready(submitted);
@@ -110,7 +113,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(&self, job: J) -> Result<T, RunError<J, E>> {
-        let handle = self.submit(job).await?;
+        let handle = self.enter(job, Deserted::Cancel).await?;
         Ok(handle.cancel_on_drop().await?)
     }
 
@@ -142,17 +145,25 @@ fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
     cell.lend().job
 }
 
+/// What becomes of a job that was accepted and started before its submitter left the line.
+#[derive(Clone, Copy, PartialEq)]
+enum Deserted {
+    Detach,
+    Cancel,
+}
+
 /// A submitter that waits for room.
 struct InLine<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
+    deserted: Deserted,
     /// `None` once the wait is over.
     cell: Option<JobCell<J, T, E>>,
     line: Option<Key>,
 }
 
 impl<J, T, E> InLine<J, T, E> {
-    fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>) -> Self {
-        Self { shared, cell: Some(cell), line: None }
+    fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, deserted: Deserted) -> Self {
+        Self { shared, deserted, cell: Some(cell), line: None }
     }
 
     fn accepted(&mut self, ticket: Ticket) -> JobHandle<J, T, E> {
@@ -207,9 +218,13 @@ impl<J, T, E> Future for InLine<J, T, E> {
 impl<J, T, E> Drop for InLine<J, T, E> {
     fn drop(&mut self) {
         if self.line.is_some() {
-            // Cancel: a job that was accepted unseen is withdrawn, unless it runs; then the handle detaches it.
+            // Cancel: a job that was accepted unseen is withdrawn; one that runs already is detached, or cancelled
+            // if the caller was to have its result.
             if let Ok(handle) = self.give_up() {
-                handle.withdraw();
+                match self.deserted {
+                    Deserted::Detach => handle.withdraw(),
+                    Deserted::Cancel => handle.cancel(),
+                }
             }
         }
     }
@@ -237,10 +252,12 @@ impl<J, T, E> Future for Reserving<J, T, E> {
         let answer = match granted {
             None => Poll::Ready(Err(ReserveError::Closed)),
             Some(Ok(place)) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
-            Some(Err(key)) if self.inside => {
-                discard(self.shared.engine.leave_line(key, &mut fx));
-                Poll::Ready(Err(WouldDeadlock.into()))
-            }
+            Some(Err(key)) if self.inside => match self.shared.engine.leave_line(key, &mut fx) {
+                // A place has come free since.
+                Waited::Granted(place) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
+                Waited::Closed(_) => Poll::Ready(Err(ReserveError::Closed)),
+                _ => Poll::Ready(Err(WouldDeadlock.into())),
+            },
             Some(Err(key)) => {
                 self.line = Some(key);
                 Poll::Pending

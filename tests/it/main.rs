@@ -6,5 +6,11 @@
     reason = "tests stand outside the library: they use the runtime and std's locks as a user does"
 )]
 
+mod auto_traits;
+mod errors;
+mod panics;
+mod pool;
 mod retry;
+mod soak;
+mod support;
 mod tidy;

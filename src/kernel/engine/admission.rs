@@ -1,6 +1,6 @@
 //! Admission: accepting jobs, the line of those who wait for room, and permits.
 
-use super::{Clock, Effects, Engine, Key, Phase, Place, SILENT, Standing, State, Ticket, Ticks};
+use super::{Claimed, Clock, Effects, Engine, Key, Phase, Place, SILENT, Standing, State, Ticket, Ticks};
 use crate::kernel::alarms::Alarm;
 use std::task::{Poll, Waker};
 
@@ -49,7 +49,7 @@ pub(super) enum Waiter<C> {
     Closed(Option<C>),
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Accepts the job if there is room now.
     #[inline]
     pub(crate) fn admit(&self, cell: C, fx: &mut Effects) -> Admission<C> {
@@ -161,7 +161,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     #[inline]
     fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity

@@ -1,8 +1,7 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
 use super::running::{Batch, Ended};
-use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
-use crate::shim::atomic::Ordering;
+use super::{Bin, Claimed, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
 use std::task::{Poll, Waker};
 
 /// How one job left the pool when everything was swept out.
@@ -30,7 +29,7 @@ pub(super) enum Idler {
     Told,
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Takes a job that waits out of the system.
     ///
     /// Whoever gets the cell publishes it and then calls [`Engine::published`].
@@ -71,11 +70,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.phase = Phase::Aborted;
-        // Ordering: Relaxed, see `is_aborted`.
-        self.aborted.store(true, Ordering::Relaxed);
         state.dismiss_line(fx);
         let mut swept = Vec::new();
-        for key in state.places.keys() {
+        for key in state.keys_by_age() {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;
@@ -98,10 +95,12 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// A runner was dropped by its runtime, before or after it had arrived, with the jobs that end with it.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
     pub(crate) fn lose_runner(
         &self,
         arrived: bool,
-        ended: impl Iterator<Item = Ended>,
+        ended: impl ExactSizeIterator<Item = Ended>,
         batch: &Batch<C>,
         fx: &mut Effects,
     ) {
@@ -109,6 +108,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
         state.active -= usize::from(batch.is_busy());
+        state.publishing += ended.len();
         state.count(ended, now, fx);
         state.runners -= 1;
         state.note_idle(fx);
@@ -154,8 +154,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
-    /// Takes a job that waits, queued or parked, off its list, and its alarm out. Its place is still held.
+impl<C: Claimed> State<C> {
+    /// Takes a job that waits, queued, taken along or parked, off its list, and its alarm out. Its place is still held.
     fn unlist(&mut self, key: Key) -> Option<C> {
         let place = self.places.get_mut(key)?;
         match std::mem::replace(&mut place.standing, Standing::Active) {
@@ -169,11 +169,24 @@ impl<C: Clone> State<C> {
                 self.alarms.clear(&mut self.places, key);
                 Some(cell)
             }
+            Standing::Taken(cell) if cell.reclaim() => {
+                self.claimed -= 1;
+                self.alarms.clear(&mut self.places, key);
+                Some(cell)
+            }
             other => {
                 place.standing = other;
                 None
             }
         }
+    }
+
+    /// All places, in the order in which their jobs were accepted.
+    fn keys_by_age(&self) -> Vec<Key> {
+        let latest = self.totals.accepted as u32;
+        let mut keys = self.places.keys();
+        keys.sort_by_key(|key| std::cmp::Reverse(self.places.get(*key).map(|place| latest.wrapping_sub(place.number))));
+        keys
     }
 
     fn is_idle(&self) -> bool {

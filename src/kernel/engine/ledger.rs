@@ -1,6 +1,6 @@
 //! The ledger: what went in, what came out, and what is still inside, read under one lock.
 
-use super::{Clock, Engine, Phase, State};
+use super::{Claimed, Clock, Engine, Phase, State};
 
 /// Where a job ends. Each accepted job ends in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl PoolStats {
     }
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// One consistent look at everything.
     pub(crate) fn snapshot(&self) -> PoolStats {
         self.state.lock().snapshot()
@@ -137,7 +137,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     fn snapshot(&self) -> PoolStats {
         PoolStats {
             closed: self.phase > Phase::Open,

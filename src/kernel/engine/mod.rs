@@ -9,8 +9,9 @@
 //! | place | holds | next |
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
-//! | `Queued` | the cell, listed in `ready` | `Active` (claimed), free (withdrawn, late, swept) |
-//! | `Active` | nothing: a runner has the cell, running or in its batch | `Suspended`, `Parked`, `Queued` at the front (given back), free |
+//! | `Queued` | the cell, listed in `ready` | `Active`, `Taken` (claimed), free (withdrawn, late, swept) |
+//! | `Taken` | the cell, and so does the runner that took it along with another | `Suspended`, `Parked`, `Queued` at the front (given back), free (reclaimed, or ended) |
+//! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
 //! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -33,8 +34,8 @@
 //!    counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
-//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone other
-//!    than a runner; the pool is idle only when it is zero and no runner is left.
+//! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
+//!    counted as a runner; the pool is idle only when it is zero and no runner is left.
 //!
 //! # Why not the obvious
 //! A channel of jobs with parked workers has wake-ups to lose, needs room to take a retry back (the classic
@@ -56,13 +57,12 @@ pub(crate) use admission::{Admission, Entry, Waited};
 pub(crate) use ending::{Sweep, Swept};
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
-pub(crate) use running::{Batch, Claim, Ended, Parking};
+pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking};
 pub(crate) use timing::{Clock, Expired, Ring};
 
 use super::alarms::{Alarms, NEVER, Positions, SILENT, Ticks};
 use super::slab::{Fifo, Key, Slab};
 use crate::shim::Mutex;
-use crate::shim::atomic::AtomicBool;
 use admission::Waiter;
 use ending::Idler;
 use std::task::Waker;
@@ -144,6 +144,7 @@ impl Effects {
 enum Standing<C> {
     Reserved,
     Queued(C),
+    Taken(C),
     Active,
     Suspended(C, Option<Waker>),
     Parked(C),
@@ -170,8 +171,6 @@ pub(crate) struct Engine<C, K> {
     state: Mutex<State<C>>,
     clock: K,
     timed: bool,
-    /// A copy of `phase == Aborted` that a runner can read between two jobs of a batch.
-    aborted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -206,7 +205,7 @@ struct State<C> {
     totals: Totals,
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// An idle, open engine.
     pub(crate) fn new(limits: Limits, clock: K) -> Self {
         let state = State {
@@ -232,7 +231,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
             peak_running: 0,
             totals: Totals::default(),
         };
-        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some(), aborted: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
     }
 
     /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
@@ -247,7 +246,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     /// The slots in use: a lender has lent its own.
     #[inline]
     fn slots_used(&self) -> usize {

@@ -2,9 +2,10 @@
 
 use super::{Bin, Clock, Due, Effects, Engine, NEVER, Phase, Standing, State, Ticket, Ticks};
 use crate::kernel::alarms::Alarm;
+use crate::kernel::cell::Cell;
 use crate::kernel::slab::Key;
-use crate::shim::atomic::Ordering;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// A job that a runner is to run.
@@ -36,10 +37,29 @@ pub(crate) struct Parking<C> {
     pub(crate) deadline: Ticks,
 }
 
+/// What a claimed job can tell of itself: whether the runner that took it along has started it.
+pub(crate) trait Claimed: Clone {
+    /// Takes the job back from that runner, which will not start it; `false` if it has.
+    fn reclaim(&self) -> bool;
+    /// Whether it has been taken back.
+    fn is_reclaimed(&self) -> bool;
+}
+
+impl<V, O> Claimed for Arc<Cell<V, O>> {
+    fn reclaim(&self) -> bool {
+        Cell::reclaim(self)
+    }
+
+    fn is_reclaimed(&self) -> bool {
+        Cell::is_reclaimed(self)
+    }
+}
+
 /// The jobs that a runner has claimed and not started, and how many it may claim at once.
 ///
 /// One job at a time is the rule. A runner whose jobs have been short may claim its fair share of the queue, so that a
-/// lock operation serves several jobs; whatever delays one of them gives the others back ([`Engine::suspend`]).
+/// lock operation serves several jobs. They stay within reach: the first await of one gives the others back
+/// ([`Engine::suspend`]), and while one blocks its thread the others can still be cancelled, run out of time and be swept.
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
     pub(crate) claims: VecDeque<Claim<C>>,
@@ -59,7 +79,7 @@ impl<C> Batch<C> {
     }
 }
 
-impl<C: Clone, K: Clock> Engine<C, K> {
+impl<C: Claimed, K: Clock> Engine<C, K> {
     /// A spawned runner's first call: claims. With nothing claimed, leave.
     pub(crate) fn arrive(&self, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
@@ -78,6 +98,15 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.burst = batch.burst;
         state.count(ended, now, fx);
         state.claim(batch, now);
+        state.balance(fx);
+    }
+
+    /// Counts what has ended, and claims nothing: the runner is about to let others run.
+    pub(crate) fn pause(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.count(ended, now, fx);
+        state.active -= usize::from(std::mem::take(&mut batch.busy));
         state.balance(fx);
     }
 
@@ -119,8 +148,7 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     }
 
     /// Notes that the running job's future is pending, and whom to wake if it is cancelled. Counts what has ended
-    /// and gives back what is claimed: a job that waits holds up no other. Returns whether the pool has been aborted;
-    /// claims are then kept, to be ended unstarted.
+    /// and gives back what is claimed: a job that waits holds up no other. Returns whether the pool has been aborted.
     pub(crate) fn suspend(
         &self,
         (ticket, cell, waker): (Ticket, C, Waker),
@@ -130,6 +158,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
     ) -> bool {
         let now = self.now();
         let mut state = self.state.lock();
+        let state = &mut *state;
+        // From here on the runner keeps the job's time.
+        state.alarms.clear(&mut state.places, ticket.key);
         let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
         let suspended = Standing::Suspended(cell, Some(waker));
         match std::mem::replace(&mut place.standing, suspended) {
@@ -139,10 +170,8 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         batch.burst = 1;
         state.burst = 1;
         state.count(ended, now, fx);
+        state.give_back(batch);
         let aborted = state.phase == Phase::Aborted;
-        if !aborted {
-            state.give_back(batch);
-        }
         state.balance(fx);
         aborted
     }
@@ -180,15 +209,9 @@ impl<C: Clone, K: Clock> Engine<C, K> {
         state.starting += usize::from(lingers);
         lingers
     }
-
-    /// Whether nothing is to be started any more; may lag behind a sweep that is just going on.
-    pub(crate) fn is_aborted(&self) -> bool {
-        // Ordering: Relaxed. A job that is started although a sweep has begun is one that the sweep did not get.
-        self.aborted.load(Ordering::Relaxed)
-    }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     /// Counts the outcomes of claimed jobs and frees their places.
     #[inline]
     pub(super) fn count(&mut self, ended: impl Iterator<Item = Ended>, now: Ticks, fx: &mut Effects) {
@@ -198,6 +221,8 @@ impl<C: Clone> State<C> {
             if let Some(Standing::Suspended(_, waker)) = self.places.get_mut(key).map(|place| &mut place.standing) {
                 self.suspended -= 1;
                 fx.wakers.extend(waker.take().map(Due::Drop));
+            } else if !self.alarms.is_empty() {
+                self.alarms.clear(&mut self.places, key);
             }
             // The cell that goes with a suspended place is not the last owner: the runner publishes to another.
             self.free(key, bin, now, fx);
@@ -218,8 +243,8 @@ impl<C: Clone> State<C> {
         if self.slots_used() <= self.limits.concurrency {
             // The fair share leaves as much to every other runner that can be polled at the same instant.
             let share = self.ready.len().div_ceil(self.limits.parallelism);
-            for _ in 0..share.min(batch.burst) {
-                let Some(claim) = self.claim_one(now) else { break };
+            for nth in 0..share.min(batch.burst) {
+                let Some(claim) = self.claim_one(nth > 0, now) else { break };
                 batch.claims.push_back(claim);
             }
         }
@@ -230,13 +255,16 @@ impl<C: Clone> State<C> {
         batch.busy = busy;
     }
 
+    /// Claims the front of the queue. One that is taken along stays within reach, its alarm set.
     #[inline]
-    fn claim_one(&mut self, now: Ticks) -> Option<Claim<C>> {
+    fn claim_one(&mut self, along: bool, now: Ticks) -> Option<Claim<C>> {
         let key = self.ready.pop_front(&mut self.places)?;
         self.claimed += 1;
         let mut deadline = NEVER;
         if !self.alarms.is_empty() {
-            deadline = self.alarms.clear(&mut self.places, key).map_or(NEVER, |alarm| alarm.deadline);
+            let alarm =
+                if along { self.alarms.get(&mut self.places, key) } else { self.alarms.clear(&mut self.places, key) };
+            deadline = alarm.map_or(NEVER, |alarm| alarm.deadline);
         }
         let place = self.places.get_mut(key).expect("a ready job holds its place");
         // The place keeps the low half; the job is one of the last 2^32 that were accepted.
@@ -245,18 +273,21 @@ impl<C: Clone> State<C> {
         let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Active) else {
             unreachable!("a ready job is queued")
         };
+        if along {
+            place.standing = Standing::Taken(cell.clone());
+        }
         Some(Claim { ticket: Ticket { key, number }, cell, deadline, late: deadline <= now })
     }
 
     /// Puts what is claimed and not started back to where it was.
     fn give_back(&mut self, batch: &mut Batch<C>) {
-        while let Some(Claim { ticket, cell, deadline, .. }) = batch.claims.pop_back() {
-            self.claimed -= 1;
-            let place = self.places.get_mut(ticket.key).expect("a claimed job holds its place");
-            place.standing = Standing::Queued(cell);
-            self.ready.push_front(&mut self.places, ticket.key);
-            if deadline != NEVER {
-                self.alarms.set(&mut self.places, Alarm { due: deadline, deadline, owner: ticket.key });
+        while let Some(Claim { ticket, cell, .. }) = batch.claims.pop_back() {
+            // What has been taken back in the meantime has its outcome, and its place may be another job's.
+            if !cell.is_reclaimed() {
+                self.claimed -= 1;
+                let place = self.places.get_mut(ticket.key).expect("a claimed job holds its place");
+                place.standing = Standing::Queued(cell);
+                self.ready.push_front(&mut self.places, ticket.key);
             }
         }
     }

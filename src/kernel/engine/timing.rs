@@ -1,6 +1,6 @@
 //! Timing: the transient timer that ends backoffs and the deadlines of jobs that wait.
 
-use super::{Bin, Effects, Engine, NEVER, Phase, Standing, State, Ticks};
+use super::{Bin, Claimed, Effects, Engine, NEVER, Phase, Standing, State, Ticks};
 use crate::kernel::alarms::Alarm;
 use std::task::Waker;
 
@@ -37,7 +37,7 @@ pub(super) enum Timer {
     Asleep { until: Ticks, waker: Waker },
 }
 
-impl<C: Clone, K: super::Clock> Engine<C, K> {
+impl<C: Claimed, K: super::Clock> Engine<C, K> {
     /// The timer's turn: sends due retries back to the queue and takes out what has expired.
     ///
     /// Whoever gets expired jobs publishes them and then calls [`Engine::published`].
@@ -63,7 +63,7 @@ impl<C: Clone, K: super::Clock> Engine<C, K> {
     }
 }
 
-impl<C: Clone> State<C> {
+impl<C: Claimed> State<C> {
     fn rang(&mut self, alarm: Alarm, now: Ticks, expired: &mut Vec<Expired<C>>, fx: &mut Effects) {
         let key = alarm.owner;
         let place = self.places.get_mut(key).expect("an alarm's owner holds its place");
@@ -83,6 +83,13 @@ impl<C: Clone> State<C> {
                 self.free(key, Bin::TimedOut, now, fx);
                 expired.push(Expired { cell });
             }
+            Standing::Taken(cell) if cell.reclaim() => {
+                self.claimed -= 1;
+                self.publishing += 1;
+                self.free(key, Bin::TimedOut, now, fx);
+                expired.push(Expired { cell });
+            }
+            // Started: its runner keeps the time.
             other => place.standing = other,
         }
     }

@@ -1,0 +1,3 @@
+//! The pool, by axis.
+mod batches;
+mod promises;

@@ -14,6 +14,10 @@ pub(crate) enum Standing {
     Queued,
     /// A runner has it.
     Claimed,
+    /// A runner has taken it along and not started it.
+    Taken,
+    /// A runner has taken it along and started it.
+    Started,
     /// Its future is pending; the waker, unless it has been used.
     Suspended(Option<WakerId>),
     Parked,
@@ -111,15 +115,20 @@ impl Oracle {
         }
     }
 
+    /// The jobs that runners have.
+    fn claimed(&self) -> usize {
+        self.jobs.values().filter(|job| !matches!(job.standing, Standing::Queued | Standing::Parked)).count()
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
-        let count = |wanted: fn(&Standing) -> bool| self.jobs.values().filter(|job| wanted(&job.standing)).count();
-        let inside = count(|standing| matches!(standing, Standing::Claimed | Standing::Suspended(_)));
+        // A runner whose whole batch has been taken back is busy with nothing until it finds out.
+        let running = self.active.min(self.claimed());
         PoolStats {
             concurrency: self.limits.concurrency,
             capacity: self.limits.capacity,
             in_system: self.jobs.len(),
-            queued: count(|standing| *standing == Standing::Queued) + inside - self.active,
-            running: self.active,
+            queued: self.queue.len() + self.claimed() - running,
+            running,
             parked: self.parked(),
             lent: self.lent,
             reserved: self.permits,
@@ -206,7 +215,8 @@ impl Oracle {
             self.asked.runner = true;
         }
         let Some(next) = self.next_alarm() else { return };
-        if self.parked() > 0 || self.slots_used() >= self.limits.concurrency {
+        let within_reach = self.claimed() > self.active;
+        if self.parked() > 0 || within_reach || self.slots_used() >= self.limits.concurrency {
             match self.timer {
                 Timer::Off => {
                     self.timer = Timer::Coming;
@@ -233,6 +243,21 @@ impl Oracle {
         self.count(ended);
         self.claim(claims);
         self.balance();
+    }
+
+    pub(crate) fn pause(&mut self, ended: &[(Number, Bin, bool)], claims: &mut Claims) {
+        self.count(ended);
+        self.active -= usize::from(std::mem::take(&mut claims.busy));
+        self.balance();
+    }
+
+    /// Whether the runner may: `false` if the job has been taken back.
+    pub(crate) fn start(&mut self, number: Number) -> bool {
+        let Some(job) = self.jobs.get_mut(&number) else { return false };
+        if job.standing == Standing::Taken {
+            job.standing = Standing::Started;
+        }
+        true
     }
 
     /// `false`: it cannot be parked.
@@ -264,14 +289,14 @@ impl Oracle {
         ended: &[(Number, Bin, bool)],
         claims: &mut Claims,
     ) -> bool {
-        self.jobs.get_mut(&number).expect("a job").standing = Standing::Suspended(Some(waker));
+        let job = self.jobs.get_mut(&number).expect("a job");
+        (job.standing, job.alarm) = (Standing::Suspended(Some(waker)), None);
         (self.burst, claims.burst) = (1, 1);
         self.count(ended);
-        if self.phase < Phase::Aborted {
-            while let Some(number) = claims.numbers.pop_back() {
-                let job = self.jobs.get_mut(&number).expect("a job");
+        while let Some(number) = claims.numbers.pop_back() {
+            // One that has been taken back is gone.
+            if let Some(job) = self.jobs.get_mut(&number) {
                 job.standing = Standing::Queued;
-                job.alarm = (job.deadline != NEVER).then_some(job.deadline);
                 self.queue.push_front(number);
             }
         }
@@ -307,6 +332,7 @@ impl Oracle {
     pub(crate) fn lose(&mut self, arrived: bool, ended: &[(Number, Bin, bool)], claims: &Claims) {
         self.starting -= usize::from(!arrived);
         self.active -= usize::from(claims.busy);
+        self.publishing += ended.len();
         self.count(ended);
         self.runners -= 1;
         self.note_idle();
@@ -343,7 +369,11 @@ impl Oracle {
             let share = self.queue.len().div_ceil(self.limits.parallelism).min(claims.burst);
             for number in self.queue.drain(..share) {
                 let job = self.jobs.get_mut(&number).expect("a job");
-                (job.standing, job.alarm) = (Standing::Claimed, None);
+                if claims.numbers.is_empty() {
+                    (job.standing, job.alarm) = (Standing::Claimed, None);
+                } else {
+                    job.standing = Standing::Taken;
+                }
                 claims.numbers.push_back(number);
             }
         }
@@ -362,7 +392,7 @@ impl Oracle {
 
     fn unlist(&mut self, number: Number, bin: Bin) -> Option<u64> {
         let job = *self.jobs.get(&number)?;
-        if !matches!(job.standing, Standing::Queued | Standing::Parked) {
+        if !matches!(job.standing, Standing::Queued | Standing::Parked | Standing::Taken) {
             return None;
         }
         self.queue.retain(|queued| *queued != number);
@@ -377,17 +407,17 @@ impl Oracle {
         }
     }
 
-    /// The cells that waited, and those of pending jobs.
-    pub(crate) fn sweep(&mut self, bin: Bin) -> (Vec<u64>, Vec<u64>) {
+    /// The cells that waited, in the order of acceptance, and how many pending jobs there are.
+    pub(crate) fn sweep(&mut self, bin: Bin) -> (Vec<u64>, usize) {
         self.phase = Phase::Aborted;
         self.dismiss_line();
-        let (mut waiting, mut running) = (Vec::new(), Vec::new());
+        let (mut waiting, mut running) = (Vec::new(), 0);
         for number in self.jobs.keys().copied().collect::<Vec<_>>() {
             let cell = self.jobs[&number].cell;
             if self.unlist(number, bin).is_some() {
                 waiting.push(cell);
             } else if matches!(self.jobs[&number].standing, Standing::Suspended(_)) {
-                running.push(cell);
+                running += 1;
                 self.nudge(number);
             }
         }
@@ -402,12 +432,15 @@ impl Oracle {
             let due = self.jobs.iter().filter_map(|(number, job)| Some((job.alarm?, *number))).min();
             let Some((_, number)) = due.filter(|(due, _)| *due <= self.now) else { break };
             let job = self.jobs.get_mut(&number).expect("a job");
-            if job.standing == Standing::Parked {
-                job.standing = Standing::Queued;
-                job.alarm = (job.deadline != NEVER).then_some(job.deadline);
-                self.queue.push_back(number);
-            } else {
-                expired.extend(self.unlist(number, Bin::TimedOut));
+            match job.standing {
+                Standing::Parked => {
+                    job.standing = Standing::Queued;
+                    job.alarm = (job.deadline != NEVER).then_some(job.deadline);
+                    self.queue.push_back(number);
+                }
+                // Its runner keeps the time.
+                Standing::Started => job.alarm = None,
+                _ => expired.extend(self.unlist(number, Bin::TimedOut)),
             }
         }
         self.balance();

@@ -2,15 +2,15 @@
 
 use crate::kernel::engine::{Batch, Bin, Effects, Ended, Parking, Sweep};
 use crate::oracle::{Claims, Number};
-use crate::world::{STEP, World};
+use crate::world::{STEP, TestCell, World};
 
 /// A runner: what it has claimed, on both sides, and what it is at.
 #[derive(Debug)]
 pub(crate) struct Runner {
     arrived: bool,
-    batch: Batch<u64>,
+    batch: Batch<TestCell>,
     claims: Claims,
-    current: Option<Number>,
+    current: Option<(Number, TestCell)>,
     lending: bool,
     ended: Vec<(Number, Bin, bool)>,
 }
@@ -24,6 +24,7 @@ enum Step {
     Suspend,
     Lend,
     Turn,
+    Pause,
     Leave,
     Linger,
     Lose,
@@ -47,13 +48,13 @@ impl Default for Runner {
 impl Runner {
     /// What it may do; the first of them ends its work sooner or later.
     fn steps(&self) -> &'static [Step] {
-        match (self.arrived, self.current, self.claims.numbers.is_empty()) {
+        match (self.arrived, &self.current, self.claims.numbers.is_empty()) {
             (false, ..) => &[Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Lose],
             (true, Some(_), _) => {
                 &[Step::End, Step::End, Step::Park, Step::Park, Step::Suspend, Step::Suspend, Step::Lend, Step::Lose]
             }
             (true, None, false) => &[Step::Begin],
-            (true, None, true) if !self.ended.is_empty() => &[Step::Turn],
+            (true, None, true) if !self.ended.is_empty() => &[Step::Turn, Step::Turn, Step::Turn, Step::Pause],
             (true, None, true) => &[Step::Leave, Step::Turn, Step::Linger],
         }
     }
@@ -86,8 +87,10 @@ impl World {
             }
             Step::Begin => {
                 let number = runner.claims.numbers.pop_front().expect("a claim");
-                runner.batch.claims.pop_front().expect("a claim");
-                runner.current = Some(number);
+                let claim = runner.batch.claims.pop_front().expect("a claim");
+                let started = claim.cell.start().is_some();
+                assert_eq!(started, self.oracle.start(number));
+                runner.current = started.then_some((number, claim.cell));
             }
             Step::End => self.end(&mut runner, BINS[choice % BINS.len()]),
             Step::Park => self.park(&mut runner, choice, &mut fx),
@@ -98,6 +101,11 @@ impl World {
                 (runner.batch.burst, runner.claims.burst) = (burst, burst);
                 self.engine.turn(ended(self, &runner.ended), &mut runner.batch, &mut fx);
                 self.oracle.turn(&runner.ended, &mut runner.claims);
+                runner.ended.clear();
+            }
+            Step::Pause => {
+                self.engine.pause(ended(self, &runner.ended), &mut runner.batch, &mut fx);
+                self.oracle.pause(&runner.ended, &mut runner.claims);
                 runner.ended.clear();
             }
             Step::Leave => {
@@ -126,8 +134,10 @@ impl World {
     fn compare_claims(&mut self, runner: &Runner) {
         assert_eq!(runner.batch.claims.len(), runner.claims.numbers.len());
         for (claim, number) in runner.batch.claims.iter().zip(&runner.claims.numbers) {
-            let job = self.oracle.jobs[number];
-            assert_eq!((claim.ticket.number, claim.cell, claim.deadline), (*number, job.cell, job.deadline));
+            assert_eq!(claim.ticket.number, *number);
+            if let Some(job) = self.oracle.jobs.get(number) {
+                assert_eq!(claim.deadline, job.deadline);
+            }
             let known = self.tickets.entry(*number).or_insert(claim.ticket);
             assert_eq!(*known, claim.ticket);
         }
@@ -142,17 +152,19 @@ impl World {
 
     fn end(&mut self, runner: &mut Runner, bin: Bin) {
         self.take_back(runner);
-        runner.ended.extend(runner.current.take().map(|number| (number, bin, true)));
+        runner.ended.extend(runner.current.take().map(|(number, _)| (number, bin, true)));
     }
 
     fn park(&mut self, runner: &mut Runner, choice: usize, fx: &mut Effects) {
         self.take_back(runner);
-        let number = runner.current.take().expect("a current job");
+        let (number, cell) = runner.current.take().expect("a current job");
         let job = self.oracle.jobs[&number];
+        cell.give_back(job.cell);
         // In between two steps of the clock, and another moment for each job.
         let due = self.oracle.now + (choice as u64 % 4) * STEP + 1 + number;
-        let parking = Parking { ticket: self.tickets[&number], cell: job.cell, due, deadline: job.deadline };
+        let parking = Parking { ticket: self.tickets[&number], cell, due, deadline: job.deadline };
         let parked = self.engine.park(parking, ended(self, &runner.ended), &mut runner.batch, fx);
+        let parked = parked.map_err(|(phase, cell)| (phase, cell.lend()));
         if self.oracle.park(number, due, &runner.ended, &mut runner.claims) {
             assert_eq!(parked, Ok(()));
             runner.ended.clear();
@@ -163,9 +175,9 @@ impl World {
     }
 
     fn suspend(&mut self, runner: &mut Runner, fx: &mut Effects) {
-        let number = runner.current.expect("a current job");
+        let (number, cell) = runner.current.clone().expect("a current job");
         let (waker_id, waker) = self.new_waker();
-        let suspended = (self.tickets[&number], self.oracle.jobs[&number].cell, waker);
+        let suspended = (self.tickets[&number], cell, waker);
         let aborted = self.engine.suspend(suspended, ended(self, &runner.ended), &mut runner.batch, fx);
         assert_eq!(aborted, self.oracle.suspend(number, waker_id, &runner.ended, &mut runner.claims));
         runner.ended.clear();
@@ -182,15 +194,16 @@ impl World {
 
     /// The runtime drops it; the pool ends with it.
     fn lose(&mut self, runner: &mut Runner, fx: &mut Effects) {
-        let attempted = runner.current.is_some();
         self.end(runner, Bin::Aborted);
-        if !attempted {
-            debug_assert!(runner.current.is_none());
+        for (claim, number) in runner.batch.claims.drain(..).zip(runner.claims.numbers.drain(..)) {
+            let started = claim.cell.start().is_some();
+            assert_eq!(started, self.oracle.start(number));
+            runner.ended.extend(started.then_some((number, Bin::Aborted, false)));
         }
-        runner.ended.extend(runner.claims.numbers.drain(..).map(|number| (number, Bin::Aborted, false)));
-        runner.batch.claims.clear();
-        self.engine.lose_runner(runner.arrived, ended(self, &runner.ended), &runner.batch, fx);
+        let ended: Vec<_> = ended(self, &runner.ended).collect();
+        self.engine.lose_runner(runner.arrived, ended.into_iter(), &runner.batch, fx);
         self.oracle.lose(runner.arrived, &runner.ended, &runner.claims);
+        self.unpublished.push(runner.ended.len());
         self.sweep(Sweep::Abandon, fx);
     }
 }

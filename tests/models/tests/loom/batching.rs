@@ -1,7 +1,7 @@
 //! Models of batches: what a runner has claimed and not started stays within reach.
 
-use crate::kernel::engine::{Bin, Sweep};
-use crate::support::{Act, Handle, Launch, Model, Pool, Runner};
+use crate::kernel::engine::{Bin, Limits, Sweep};
+use crate::support::{Act, Handle, Launch, Model, Pool, Runner, limits};
 use std::sync::Arc;
 
 /// A pool of one slot whose runner has found a job to be short, and then claimed a job for each of the scripts.
@@ -31,7 +31,7 @@ const OPENER: usize = 9;
 
 /// A job of a batch is cancelled while the one before it becomes pending for good: it does not wait for that.
 ///
-/// Seen to fail: the signal is not read again once the job has been given back.
+/// Seen to fail: what was taken along cannot be taken back.
 #[test]
 fn batch_and_cancel() {
     Model::small("batch_and_cancel", 1).check(|| {
@@ -49,10 +49,119 @@ fn batch_and_cancel() {
     });
 }
 
-/// The pool is swept out while the first job of a batch is pending for good: that one is aborted, and the others are
-/// not started but in the report, whether the runner had them still or had given them back.
+/// A job that was taken along is started while it is cancelled: one of the two has it.
 ///
-/// Seen to fail: a runner does not look whether the pool has been aborted before it starts a job of its batch.
+/// Seen to fail: a runner starts what has been taken back.
+#[test]
+fn batch_started_and_cancelled() {
+    Model::small("batch_started_and_cancelled", 1).check(|| {
+        let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Succeed]]);
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| {
+            second.cancel();
+            assert!(matches!(second.wait().bin, Bin::Cancelled | Bin::Succeeded));
+        });
+        pool.settle_up();
+        drop(first);
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}
+
+/// A job that was taken along is parked while it is cancelled: one of the two has it, and it does not wait.
+///
+/// Seen to fail: what comes back from an attempt can be taken back as if it had not been started.
+#[test]
+fn batch_parked_and_cancelled() {
+    Model::small("batch_parked_and_cancelled", 1).check(|| {
+        let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Retry(100)]]);
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| {
+            second.cancel();
+            assert_eq!(second.wait().bin, Bin::Cancelled);
+        });
+        pool.settle_up();
+        drop(first);
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}
+
+/// A job that was taken along is cancelled while the one before it is parked, and the pool is looked at.
+///
+/// Seen to fail: a runner counts as busy with a batch that has been taken back.
+#[test]
+fn batch_taken_back_and_sampled() {
+    Model::new("batch_taken_back_and_sampled", 1).check(|| {
+        let (pool, [first, second], runner) = claimed([&[Act::Retry(0), Act::Succeed], &[Act::Succeed]]);
+        pool.spawn(|_| runner.work());
+        pool.spawn(move |_| second.cancel());
+        pool.spawn(|pool| {
+            let stats = pool.engine.snapshot();
+            assert!(stats.balances() && stats.running <= 1, "{stats:?}");
+        });
+        pool.settle_up();
+        drop(first);
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}
+
+/// The deadline of a job that was taken along passes while the one before it blocks its runner: it does not wait for
+/// that, though a slot is free and nobody needs it.
+///
+/// Seen to fail: the alarms of jobs that were taken along start no timer.
+#[test]
+fn batch_and_deadline() {
+    Model::small("batch_and_deadline", 1).check(|| {
+        let limits = Limits { parallelism: 1, deadline: Some(10), ..limits(2, 3) };
+        let pool = Pool::with(limits, Launch::Later);
+        pool.claim_at_once(2);
+        let mut runner = opened(&pool);
+        runner.serve();
+        let first = pool.try_submit(pool.job(0, &[Act::Block])).expect("there is room");
+        let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room");
+        pool.launch(Launch::Threads);
+        pool.spawn(|_| runner.work());
+        pool.engine.clock().set(10);
+        assert_eq!(second.wait().bin, Bin::TimedOut);
+        pool.unblock();
+        pool.settle_up();
+        assert!(matches!(first.wait().bin, Bin::Succeeded | Bin::TimedOut));
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}
+
+/// A job that was taken along, and has a deadline, fails and is parked.
+///
+/// Seen to fail: a job that is parked has its old alarm still.
+#[test]
+fn batch_parked_with_a_deadline() {
+    Model::small("batch_parked_with_a_deadline", 1).check(|| {
+        let limits = Limits { deadline: Some(50), ..limits(1, 3) };
+        let pool = Pool::with(limits, Launch::Later);
+        pool.claim_at_once(2);
+        let runner = opened(&pool);
+        let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("there is room");
+        let second = pool.try_submit(pool.job(1, &[Act::Retry(20), Act::Succeed])).expect("there is room");
+        pool.launch(Launch::Threads);
+        let timer = pool.owed_timer().expect("every slot is taken and a deadline is set");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| timer.run());
+        assert_eq!(first.wait().bin, Bin::Succeeded);
+        pool.engine.clock().set(20);
+        assert_eq!(second.wait().bin, Bin::Succeeded);
+        pool.settle_up();
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}
+
+/// The pool is swept out while the first job of a batch is pending for good: that one is aborted, and the others are
+/// in the report, whether the runner had them still or had given them back.
+///
+/// Seen to fail: what is given back may have been taken back.
 #[test]
 fn batch_and_sweep() {
     Model::small("batch_and_sweep", 1).check(|| {
@@ -61,9 +170,8 @@ fn batch_and_sweep() {
         pool.spawn(|pool| pool.sweep(Sweep::Return));
         pool.settle_up();
         let outcomes = handles.map(|handle| handle.wait().bin);
-        assert!(matches!(outcomes, [Bin::Aborted | Bin::Returned, Bin::Returned, Bin::Returned]), "{outcomes:?}");
-        let returned = outcomes.iter().filter(|bin| **bin == Bin::Returned).count();
-        assert_eq!(pool.harvested().len(), returned);
+        assert_eq!(outcomes, [Bin::Aborted, Bin::Returned, Bin::Returned]);
+        assert_eq!(pool.harvested(), [1, 2]);
         pool.assert_idle(4);
         pool.assert_conserved();
     });
@@ -149,7 +257,6 @@ fn batch_and_drain() {
 ///
 /// Seen to fail: the pool counts as empty once the lost runner has been counted out.
 #[test]
-#[ignore = "a lost runner is counted out before its outcomes are stored"]
 fn batch_lost() {
     Model::small("batch_lost", 1).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Pend], &[Act::Succeed]]);

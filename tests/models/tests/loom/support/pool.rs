@@ -35,7 +35,7 @@ pub(crate) struct Pool {
     burst: AtomicUsize,
     /// Whether a runner that finds nothing to do looks once more before it leaves.
     lingers: AtomicBool,
-    harvest: Mutex<Harvest>,
+    harvest: Plain<Vec<Job>>,
     gate: Mutex<Gate>,
 }
 
@@ -44,13 +44,6 @@ pub(crate) struct Pool {
 struct Gate {
     open: bool,
     blocked: Vec<Waker>,
-}
-
-/// What a shutdown collects for its report.
-#[derive(Debug, Default)]
-struct Harvest {
-    open: bool,
-    jobs: Vec<Job>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
@@ -73,7 +66,7 @@ impl Pool {
         Self::with(Limits { parallelism: 1, ..limits(concurrency, capacity) }, launch)
     }
 
-    fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+    pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
             engine: Engine::new(limits, Manual::new()),
             record: Arc::new(Record::new()),
@@ -83,7 +76,7 @@ impl Pool {
             owed_timers: AtomicUsize::new(0),
             burst: AtomicUsize::new(1),
             lingers: AtomicBool::new(false),
-            harvest: Mutex::new(Harvest::default()),
+            harvest: Plain::default(),
             gate: Mutex::new(Gate::default()),
         })
     }
@@ -261,9 +254,6 @@ impl Pool {
     /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
     pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
         let mut fx = Effects::default();
-        if sweep == Sweep::Return {
-            self.harvest.lock().open = true;
-        }
         let mut waited = 0;
         for swept in self.engine.sweep(sweep, &mut fx) {
             match swept {
@@ -281,20 +271,10 @@ impl Pool {
         self.apply(&mut fx);
     }
 
-    /// The bin and outcome of a job that a runner had claimed and not started when the pool was aborted.
-    pub(super) fn unclaimed(&self, job: Job) -> (Bin, Outcome) {
-        let mut harvest = self.harvest.lock();
-        if !harvest.open {
-            return (Bin::Aborted, Outcome { bin: Bin::Aborted, job: Some(job) });
-        }
-        harvest.jobs.push(job);
-        (Bin::Returned, Outcome { bin: Bin::Returned, job: None })
-    }
-
     /// An outcome with the job inside, unless the harvest gets that.
     pub(super) fn outcome(&self, bin: Bin, job: Job) -> Outcome {
         if bin == Bin::Returned {
-            self.harvest.lock().jobs.push(job);
+            self.harvest.lock().push(job);
             return Outcome { bin, job: None };
         }
         Outcome { bin, job: Some(job) }
@@ -307,7 +287,7 @@ impl Pool {
 
     /// The jobs that a shutdown gives back.
     pub(crate) fn harvested(&self) -> Vec<usize> {
-        self.harvest.lock().jobs.iter().map(|job| job.id).collect()
+        self.harvest.lock().iter().map(|job| job.id).collect()
     }
 
     /// Waits until the pool has been idle.
@@ -347,7 +327,7 @@ impl Pool {
 
     /// Asserts that, with all handles gone and the harvest dropped, no job is left anywhere.
     pub(crate) fn assert_conserved(&self) {
-        self.harvest.lock().jobs.clear();
+        self.harvest.lock().clear();
         assert_eq!(self.record.alive(), 0, "each job is dropped once, by whoever it was given to");
     }
 }

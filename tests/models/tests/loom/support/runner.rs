@@ -1,9 +1,9 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
 use super::{Act, Handle, Job, JobCell, Outcome, Parker, Pool};
-use crate::kernel::alarms::Ticks;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Due, Effects, Ended, Parking, Ticket};
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Parking, Ticket};
 use std::sync::Arc;
 
 /// The jobs that nesting jobs submit are numbered from here.
@@ -37,7 +37,6 @@ enum End {
     Ended(Bin),
     Retry(Ticks),
     Stopped(Signal),
-    Unstarted,
 }
 
 /// A runner that the engine has asked for.
@@ -109,8 +108,9 @@ impl Runner {
     /// Makes an attempt at each claimed job, tells of them and claims again.
     pub(crate) fn serve(&mut self) {
         while let Some(claim) = self.batch.claims.pop_front() {
-            let end = self.begin(claim);
-            self.conclude(end);
+            if let Some(end) = self.begin(claim) {
+                self.conclude(end);
+            }
         }
         self.batch.burst = self.pool.burst();
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &mut self.fx);
@@ -136,20 +136,19 @@ impl Runner {
         self.pool.apply(&mut self.fx);
     }
 
-    /// Takes a claimed job and makes the attempt.
-    fn begin(&mut self, claim: Claim<JobCell>) -> End {
+    /// Takes a claimed job and makes the attempt. `None`: the job has been taken back.
+    fn begin(&mut self, claim: Claim<JobCell>) -> Option<End> {
         let Claim { ticket, cell, deadline, late } = claim;
-        let job = cell.lend();
+        let job = cell.start()?;
         let signal = cell.signal();
-        let aborted = self.pool.engine.is_aborted();
-        let attempted = !late && signal == Signal::Run && !aborted;
+        let late = late || (deadline != NEVER && deadline <= self.pool.engine.clock().now());
+        let attempted = !late && signal == Signal::Run;
         self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
-        match signal {
-            _ if attempted => self.attempt(),
-            Signal::Cancel => End::Stopped(signal),
-            _ if aborted => End::Unstarted,
-            _ => End::Ended(Bin::TimedOut),
-        }
+        Some(match signal {
+            Signal::Run if late => End::Ended(Bin::TimedOut),
+            Signal::Run => self.attempt(),
+            signal => End::Stopped(signal),
+        })
     }
 
     fn current(&mut self) -> &mut Current {
@@ -200,15 +199,8 @@ impl Runner {
         if !std::mem::replace(&mut self.current().registered, true) {
             let current = self.current.as_ref().expect("an attempt has a current job");
             let suspended = (current.ticket, current.cell.clone(), self.parker.waker().clone());
-            let given_back: Vec<_> = self.batch.claims.iter().map(|claim| (claim.ticket, claim.cell.clone())).collect();
             if self.pool.engine.suspend(suspended, ended(&self.settled), &mut self.batch, &mut self.fx) {
                 signal = Signal::Abort;
-            }
-            for (ticket, cell) in given_back {
-                // Cancel: asked for while no list had the job.
-                if cell.signal() == Signal::Cancel {
-                    self.pool.withdraw(ticket);
-                }
             }
             self.publish();
         }
@@ -235,13 +227,6 @@ impl Runner {
             End::Ended(bin) => self.settle(bin),
             End::Stopped(Signal::Cancel) => self.settle(Bin::Cancelled),
             End::Stopped(_) => self.settle(Bin::Aborted),
-            End::Unstarted => {
-                let Current { ticket, cell, job, .. } = self.current.take().expect("only a current job is settled");
-                let id = job.id;
-                let (bin, outcome) = self.pool.unclaimed(job);
-                let ended = Ended { key: ticket.key, bin, attempted: false };
-                self.settled.push(Settlement { ended, cell, outcome, id });
-            }
             End::Retry(due) => match self.current().cell.signal() {
                 Signal::Run => self.park(due),
                 signal => self.conclude(End::Stopped(signal)),
@@ -280,14 +265,21 @@ impl Runner {
 
     /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one, or while it lingers.
     pub(crate) fn lose(mut self) {
+        let mut attempted = true;
         while let Some(Claim { ticket, cell, deadline, .. }) = self.batch.claims.pop_front() {
-            let job = cell.lend();
-            let attempted = self.settled.is_empty();
-            self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
-            self.settle(Bin::Aborted);
+            if let Some(job) = cell.start() {
+                self.current =
+                    Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+                self.settle(Bin::Aborted);
+            }
+            attempted = false;
         }
-        self.pool.engine.lose_runner(self.arrived, ended(&self.settled), &self.batch, &mut self.fx);
+        let count = self.settled.len();
+        let ended: Vec<_> = ended(&self.settled).collect();
+        self.pool.engine.lose_runner(self.arrived, ended.into_iter(), &self.batch, &mut self.fx);
         self.publish();
+        self.pool.engine.published(count, &mut self.fx);
+        self.pool.apply(&mut self.fx);
         self.pool.abandon();
     }
 }

@@ -1,7 +1,8 @@
 //! One attempt while its future is pending: signals, time limits, and the lending of its slot.
 
+use super::account::Account;
 use super::context::Context as AttemptContext;
-use super::runner::{Account, Current};
+use super::runner::Current;
 use super::shared::Shared;
 use crate::contain::Payload;
 use crate::kernel::cell::Signal;

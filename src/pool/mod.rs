@@ -19,6 +19,7 @@
 //!
 //! A job holds its *permit* from acceptance to outcome, and a run *slot* only during an attempt.
 
+mod account;
 mod attempt;
 mod builder;
 mod context;

@@ -26,6 +26,7 @@
 //! One spawn per busy spell, shared by all its jobs. Two lock operations on the cell a job, and one on the engine a
 //! batch.
 
+use super::account::{Account, Settlement};
 use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
 use super::error::JobError;
@@ -35,7 +36,7 @@ use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Ticket};
+use crate::kernel::engine::{Bin, Claim, Clock, Ended, Ticket};
 use crate::rt::{self, Instant};
 use std::any::Any;
 use std::future::poll_fn;
@@ -50,8 +51,10 @@ const DEPOSIT: u32 = 32;
 /// The most jobs that are claimed at once.
 const MAX_BURST: usize = 32;
 
-/// After so many jobs a runner lets other tasks run, as tokio's own budget does.
+/// After so many jobs a runner lets other tasks run, as tokio's own budget does; after `QUICK` if they took next to no
+/// time, so that short jobs do not pay for many rests.
 const SERVED: u32 = 128;
+const QUICK: u32 = 1024;
 
 /// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
 /// still at it, and the next runner would cost a spawn and the wake-up of a thread.
@@ -80,20 +83,6 @@ pub(super) struct Current<J, T, E> {
     pub(super) history: Option<Box<History<E>>>,
 }
 
-/// A job that has ended, not yet counted or published.
-pub(super) struct Settlement<J, T, E> {
-    ended: Ended,
-    cell: JobCell<J, T, E>,
-    outcome: Outcome<J, T, E>,
-}
-
-/// What a runner has claimed and settled: its account with the engine.
-pub(super) struct Account<J, T, E> {
-    pub(super) batch: Batch<JobCell<J, T, E>>,
-    pub(super) settled: Vec<Settlement<J, T, E>>,
-    pub(super) fx: Effects,
-}
-
 pub(super) struct Runner<J, T, E, X> {
     pub(super) shared: Arc<Shared<J, T, E>>,
     exec: Arc<X>,
@@ -109,36 +98,6 @@ pub(super) struct Runner<J, T, E, X> {
     fresh: u32,
     /// When the batch was claimed; `None` if its length says nothing about jobs being short.
     batch_began: Option<Instant>,
-}
-
-impl<J, T, E> Account<J, T, E> {
-    /// What has ended, for the engine to count.
-    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
-        settled.iter().map(|settlement| settlement.ended)
-    }
-
-    /// Counts what has ended and claims, unless it is time to let others run; then publishes.
-    fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, go_on: bool) {
-        let ended = Self::ended(&self.settled);
-        if go_on {
-            shared.engine.turn(ended, &mut self.batch, &mut self.fx);
-        } else {
-            shared.engine.pause(ended, &mut self.batch, &mut self.fx);
-        }
-        self.publish(shared);
-    }
-
-    /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
-    #[inline]
-    pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        for Settlement { cell, outcome, .. } in self.settled.drain(..) {
-            // Readers wake when all of the batch is there: one that awaits several is woken once.
-            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
-            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
-            drop(cell);
-        }
-        shared.apply(&mut self.fx);
-    }
 }
 
 impl<J, T, E, X> Runner<J, T, E, X>
@@ -161,7 +120,7 @@ where
             home,
             snoozed: None,
             waits: None,
-            account: Account { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() },
+            account: Account::new(),
             fresh: 0,
             batch_began: None,
         }
@@ -170,7 +129,7 @@ where
     pub(super) async fn run(mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
-        let (mut served, mut spell) = (0, 0);
+        let (mut served, mut spell, mut rested) = (0, 0, rt::now());
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
@@ -183,9 +142,12 @@ where
                 served += 1;
                 spell += 1;
             }
-            self.pace();
-            self.account.turn(&self.shared, served < SERVED);
-            served %= SERVED;
+            let now = self.pace();
+            let rests = served >= QUICK || (served >= SERVED && now.saturating_duration_since(rested) > SHORT);
+            if rests {
+                (served, rested) = (0, now);
+            }
+            self.account.turn(&self.shared, !rests);
             if self.account.batch.claims.is_empty() {
                 if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
                     self.stage = Stage::Starting;
@@ -200,13 +162,14 @@ where
         }
     }
 
-    /// Chooses how many jobs to claim at once: more, while all of a batch together were short.
-    fn pace(&mut self) {
+    /// Chooses how many jobs to claim at once: more, while all of a batch together were short. Returns the time.
+    fn pace(&mut self) -> Instant {
         let now = rt::now();
         let batch = &mut self.account.batch;
         let short = self.batch_began.is_some_and(|began| now.saturating_duration_since(began) <= SHORT);
         batch.burst = if short { (batch.burst * 2).min(MAX_BURST) } else { 1 };
         self.batch_began = Some(now);
+        now
     }
 
     /// Leaves, if there is still nothing to do.

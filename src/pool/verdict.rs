@@ -1,8 +1,9 @@
 //! What becomes of a job whose attempt did not succeed: another attempt later, or its end.
 
+use super::account::Account;
 use super::error::{Failure, JobError, Panic};
 use super::handler::Exec;
-use super::runner::{Account, Runner};
+use super::runner::Runner;
 use super::shared::{History, Parcel, ticks};
 use crate::contain::{Payload, contain, discard};
 use crate::kernel::alarms::NEVER;

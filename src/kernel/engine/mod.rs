@@ -30,8 +30,9 @@
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
 //! 3. While jobs are ready and a slot is free, a runner is starting, or (while jobs are short) as many are between two
-//!    jobs as the runtime has threads, or the pool is aborted. One that leaves looks at `ready` under the same lock that
-//!    counts it out.
+//!    jobs as the runtime has threads, or the pool is aborted. Submissions start as many at once as there are threads: a
+//!    runner that another has started shares its thread until that one awaits. One that leaves looks at `ready` under
+//!    the same lock that counts it out.
 //! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
@@ -258,8 +259,8 @@ impl<C: Claimed> State<C> {
     #[inline]
     fn wants_runner(&self) -> bool {
         let polled = self.runners - self.suspended.min(self.runners);
-        !self.ready.is_empty()
-            && self.starting == 0
+        self.ready.len() > self.starting
+            && self.starting < self.limits.parallelism
             && self.slots_used() < self.limits.concurrency
             && (self.burst == 1 || polled < self.limits.parallelism)
             && self.phase < Phase::Aborted

@@ -31,7 +31,7 @@ pub(crate) const fn secs(n: u64) -> Duration {
 pub(crate) const HOUR: Duration = secs(3_600);
 
 /// How long real time may pass before a test with threads gives up.
-const PATIENCE: Duration = secs(60);
+const PATIENCE: Duration = secs(20);
 
 /// Awaits under a paused clock: what never happens fails after a virtual year instead of hanging.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {

@@ -13,8 +13,10 @@ use super::{ACQUIRE_TIMEOUT, UserRepository, map_error};
 use crate::domain::{Page, User};
 use crate::error::AppError;
 
-/// How long a writer waits for another one to finish.
+/// How long a writer waits for one in another process to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection is used before another one takes its place.
+const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Where the database lies and how it is opened.
 #[derive(Clone)]
@@ -41,40 +43,55 @@ impl Options {
         Ok(Self { connect: connect.busy_timeout(BUSY_TIMEOUT), in_memory })
     }
 
-    fn pool(&self) -> SqlitePoolOptions {
-        // Without the test: SQLite is in this process, and a caller who is dropped during the test would take the
-        // connection along, and the data with it where they are in memory.
-        let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
-        if self.in_memory {
-            // The data live as long as this one connection.
-            pool.max_connections(1).min_connections(1).max_lifetime(None).idle_timeout(None)
-        } else {
-            // sqlx knows no number of connections to keep idle; a minimum of 5 keeps 5 warm. No idle timeout:
-            // the lifetime is shorter than a useful one.
-            pool.max_connections(25).min_connections(5).max_lifetime(Duration::from_secs(300)).idle_timeout(None)
-        }
+    /// The one connection that writes.
+    ///
+    /// SQLite knows one writer at a time, and those who wait for its lock poll for it: under load, some never get it.
+    /// Writers that wait for one connection instead are served in order.
+    fn writer(&self) -> SqlitePoolOptions {
+        // In memory the data live as long as this connection, so it never ends.
+        let lifetime = (!self.in_memory).then_some(LIFETIME);
+        pool().max_connections(1).min_connections(1).max_lifetime(lifetime)
     }
+
+    /// The connections that read. sqlx knows no number of them to keep idle; a minimum of 5 keeps 5 warm.
+    fn readers() -> SqlitePoolOptions {
+        pool().max_connections(24).min_connections(5).max_lifetime(LIFETIME)
+    }
+}
+
+/// What all connections have in common. No idle timeout: a useful one is longer than their lifetime.
+fn pool() -> SqlitePoolOptions {
+    // Without the test: SQLite is in this process, and a caller who is dropped during the test would take the
+    // connection along, and the data with it where they are in memory.
+    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).idle_timeout(None)
 }
 
 /// The repository on SQLite.
 #[derive(Debug)]
 pub(super) struct SqliteUsers {
-    pool: SqlitePool,
+    writer: SqlitePool,
+    /// In memory, the writer itself: there is one connection.
+    readers: SqlitePool,
 }
 
 impl SqliteUsers {
     pub(super) async fn open(options: Options) -> Result<Self, AppError> {
-        let pool = options.pool().connect_with(options.connect).await.map_err(map_error)?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await.map_err(AppError::internal)?;
-        Ok(Self { pool })
+        let writer = options.writer().connect_with(options.connect.clone()).await.map_err(map_error)?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(AppError::internal)?;
+        let readers = if options.in_memory {
+            writer.clone()
+        } else {
+            Options::readers().connect_with(options.connect).await.map_err(map_error)?
+        };
+        Ok(Self { writer, readers })
     }
 }
 
 #[async_trait]
 impl UserRepository for SqliteUsers {
     async fn insert(&self, user: &User) -> Result<(), AppError> {
-        // Immediate: a transaction that takes the write lock late fails when another one took it meanwhile.
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(map_error)?;
+        // Immediate: a transaction that takes the write lock late fails when another process took it meanwhile.
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(map_error)?;
         sqlx::query("INSERT INTO users (id, name, email, created_at, updated_at) VALUES (?, ?, ?, ?, ?)")
             .bind(user.id)
             .bind(&user.name)
@@ -90,7 +107,7 @@ impl UserRepository for SqliteUsers {
     async fn get(&self, id: Uuid) -> Result<Option<User>, AppError> {
         let row = sqlx::query_as::<_, Row>("SELECT id, name, email, created_at, updated_at FROM users WHERE id = ?")
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await
             .map_err(map_error)?;
         Ok(row.map(into_user))
@@ -102,18 +119,19 @@ impl UserRepository for SqliteUsers {
         )
         .bind(page.limit())
         .bind(page.offset())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await
         .map_err(map_error)?;
         Ok(rows.into_iter().map(into_user).collect())
     }
 
     async fn ping(&self) -> Result<(), AppError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ()).map_err(map_error)
+        sqlx::query("SELECT 1").execute(&self.readers).await.map(|_| ()).map_err(map_error)
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -3,8 +3,10 @@
 use futures_util::stream;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 
-use crate::support::{App, config, expect_error, read_to_end};
+use crate::support::{App, config, expect_error, read_to_end, within};
 
 #[tokio::test]
 async fn bodies() {
@@ -69,6 +71,21 @@ async fn bodies_that_are_too_large() {
         expect_error(app.post(streamed).await, 413, "PAYLOAD_TOO_LARGE").await;
     }
     assert_eq!(app.post(padded(64 * 1024)).await.status(), StatusCode::CREATED);
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_client_that_writes_before_it_reads_sees_that_its_body_is_too_large() {
+    let app = App::start(config(&[])).await;
+    let head = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 1048577\r\nConnection: close\r\n\r\n";
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    let mut stream = within(socket.connect(app.addr)).await.unwrap();
+    let request = format!("{head}{}", " ".repeat(1_048_577));
+    within(stream.write_all(request.as_bytes())).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("PAYLOAD_TOO_LARGE"), "{answer}");
     app.must_be_well().await;
 }
 

@@ -64,6 +64,8 @@ async fn a_client_that_never_reads_is_cut_off() {
     socket.set_recv_buffer_size(4096).unwrap();
     let mut rude = within(socket.connect(app.addr)).await.unwrap();
     rude.write_all(requests.as_bytes()).await.unwrap();
+    // It is being served, and holds the only place.
+    within(rude.readable()).await.unwrap();
     app.must_be_well().await;
     drop(rude);
 }
@@ -107,8 +109,12 @@ async fn connections_beyond_the_bound_wait() {
     let app = App::start(one_at_a_time(Duration::from_secs(15))).await;
     let mut first = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
     read_until(&mut first, "ok").await;
-    // Held open by the first, the second is served when that one leaves.
     let mut second = app.raw("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    // Time enough for an answer, had it been accepted.
+    for _ in 0..100 {
+        first.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        read_until(&mut first, "ready").await;
+    }
     let mut byte = [0];
     assert_eq!(second.try_read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     drop(first);

@@ -77,12 +77,10 @@ async fn pages_follow_the_order_of_creation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writers_lose_nothing() {
     on_each(|users| async move {
-        let all: Vec<User> = (0..160).map(|i| user(&format!("ann{i}@example.com"))).collect();
+        let all: Vec<User> = (0..80).map(|i| user(&format!("ann{i}@example.com"))).collect();
         let written = join_all(all.iter().map(|user| users.insert(user))).await;
         assert!(written.iter().all(Result::is_ok), "{written:?}");
-        let mut read = users.list(Page::new(100, 0).unwrap()).await.unwrap();
-        read.extend(users.list(Page::new(100, 100).unwrap()).await.unwrap());
-        assert_eq!(read, all);
+        assert_eq!(users.list(Page::new(100, 0).unwrap()).await.unwrap(), all);
     })
     .await;
 }

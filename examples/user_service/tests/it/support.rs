@@ -73,7 +73,8 @@ impl App {
         let (stop, stopped) = oneshot::channel();
         let addr = service.addr();
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));
-        let client = Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
+        // A connection for each request: none is held idle under a bound of one.
+        let client = Client::builder().no_proxy().timeout(DEADLINE).pool_max_idle_per_host(0).build().unwrap();
         Self { addr, client, stop, running }
     }
 
@@ -131,7 +132,7 @@ impl App {
     /// The service still answers, and goes down with everything accounted for.
     pub(crate) async fn must_be_well(self) {
         assert_eq!(self.get("/health").await.status(), StatusCode::OK);
-        assert_eq!(self.get("/ready").await.status(), StatusCode::OK);
+        until(|| async { self.get("/ready").await.status() == StatusCode::OK }).await;
         let outcome = self.stop().await;
         assert!(outcome.is_clean(), "{outcome}");
     }

@@ -1,0 +1,53 @@
+//! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
+
+use super::shared::{JobCell, Outcome, Shared};
+use crate::kernel::engine::{Batch, Due, Effects, Ended};
+use std::sync::Arc;
+
+/// A job that has ended, not yet counted or published.
+pub(super) struct Settlement<J, T, E> {
+    pub(super) ended: Ended,
+    pub(super) cell: JobCell<J, T, E>,
+    pub(super) outcome: Outcome<J, T, E>,
+}
+
+/// What a runner has claimed and settled: its account with the engine.
+pub(super) struct Account<J, T, E> {
+    pub(super) batch: Batch<JobCell<J, T, E>>,
+    pub(super) settled: Vec<Settlement<J, T, E>>,
+    pub(super) fx: Effects,
+}
+
+impl<J, T, E> Account<J, T, E> {
+    pub(super) fn new() -> Self {
+        Self { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() }
+    }
+
+    /// What has ended, for the engine to count.
+    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
+        settled.iter().map(|settlement| settlement.ended)
+    }
+
+    /// Counts what has ended and claims, unless it is time to let others run; then publishes.
+    pub(super) fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, go_on: bool) {
+        let ended = Self::ended(&self.settled);
+        if go_on {
+            shared.engine.turn(ended, &mut self.batch, &mut self.fx);
+        } else {
+            shared.engine.pause(ended, &mut self.batch, &mut self.fx);
+        }
+        self.publish(shared);
+    }
+
+    /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
+    #[inline]
+    pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
+        for Settlement { cell, outcome, .. } in self.settled.drain(..) {
+            // Readers wake when all of the batch is there: one that awaits several is woken once.
+            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
+            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
+            drop(cell);
+        }
+        shared.apply(&mut self.fx);
+    }
+}

@@ -124,7 +124,7 @@ fn panic_and_submit() {
 /// Seen to fail: a runner that arrives does not look whether another is needed.
 #[test]
 fn two_slots() {
-    Model::new("two_slots", 480).check(|| {
+    Model::new("two_slots", 190).check(|| {
         let pool = Pool::on_one_thread(2, 2, Launch::Threads);
         let blocked = pool.try_submit(pool.job(0, &[Act::Block])).expect("an empty pool has room");
         let other = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");

@@ -119,29 +119,32 @@ async fn handlers_that_compute_use_every_slot() {
     }
 }
 
+/// Three slots, four places to wait; one job in fifty fails once.
+fn shared_pool(inside: Gauge) -> WorkerPool<u64, u64, ()> {
+    WorkerPool::<u64, u64, ()>::builder()
+        .concurrency(3)
+        .queue(4)
+        .retry(RetryPolicy::fixed(ms(1)).jitter(Jitter::None).no_budget())
+        .build(move |job: Attempt<u64>| {
+            let inside = inside.enter();
+            async move {
+                let _inside = inside;
+                if *job % 5 == 0 {
+                    tokio::task::yield_now().await;
+                }
+                if *job % 50 == 0 && job.attempt() == 1 { Err(()) } else { Ok(*job) }
+            }
+        })
+        .unwrap()
+}
+
 /// Jobs come from many threads, through every way in, while a thread looks at the ledger.
 #[test]
 fn submitters_on_threads_and_tasks_share_one_pool() {
     let runtime = crate::support::threads(2);
     let gauge = Gauge::new();
     let inside = gauge.clone();
-    let pool = runtime.block_on(async {
-        WorkerPool::<u64, u64, ()>::builder()
-            .concurrency(3)
-            .queue(4)
-            .retry(RetryPolicy::fixed(ms(1)).jitter(Jitter::None).no_budget())
-            .build(move |job: Attempt<u64>| {
-                let inside = inside.enter();
-                async move {
-                    let _inside = inside;
-                    if *job % 5 == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                    if *job % 50 == 0 && job.attempt() == 1 { Err(()) } else { Ok(*job) }
-                }
-            })
-            .unwrap()
-    });
+    let pool = runtime.block_on(async { shared_pool(inside) });
     let sampler = Sampler::start(&pool);
     let start = Arc::new(Barrier::new(4));
     let threads: Vec<_> = (0..3_u64)

@@ -139,13 +139,15 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 
 impl<C: Claimed> State<C> {
     fn snapshot(&self) -> PoolStats {
+        // A runner whose batch was taken back from it still counts as active until it looks.
+        let running = self.active.min(self.claimed);
         PoolStats {
             closed: self.phase > Phase::Open,
             concurrency: self.limits.concurrency,
             capacity: self.limits.capacity,
             in_system: self.in_system(),
-            queued: self.ready.len() + self.claimed - self.active,
-            running: self.active,
+            queued: self.ready.len() + self.claimed - running,
+            running,
             parked: self.parked,
             lent: self.lent,
             reserved: self.reserved,

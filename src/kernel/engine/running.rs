@@ -144,7 +144,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             state.suspended -= 1;
             fx.wakers.extend(waker.map(Due::Drop));
         }
-        // One that was taken along has the alarm of its deadline still.
+        // A job that was taken along has kept its alarm.
         state.alarms.clear(&mut state.places, key);
         state.alarms.set(&mut state.places, Alarm { due: parking.due, deadline: parking.deadline, owner: key });
         state.claim(batch, now);

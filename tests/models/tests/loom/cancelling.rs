@@ -3,34 +3,35 @@
 use crate::kernel::engine::{Bin, Sweep};
 use crate::support::{Act, Launch, Model, Parker, Pool};
 
-/// A job is cancelled while its attempt ends: it has succeeded or is cancelled, once, and the next job, which takes
-/// over its place, is not touched.
+/// A job is cancelled while its attempt ends: it has succeeded or is cancelled, once, and the job that takes over its
+/// place is not touched.
 ///
 /// Seen to fail: a ticket is taken for its place's present job.
 #[test]
 fn cancel_and_finish() {
     Model::small("cancel_and_finish", 1).check(|| {
-        let pool = Pool::new(1, 1, Launch::Later);
+        let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
+        let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");
         let parker = Parker::new();
-        let second = pool.line_up(pool.job(1, &[Act::Succeed]), &parker).expect("the pool is full");
+        let third = pool.line_up(pool.job(2, &[Act::Succeed]), &parker).expect("the pool is full");
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
             first.cancel();
             assert!(matches!(first.wait().bin, Bin::Succeeded | Bin::Cancelled));
         });
         pool.settle_up();
-        drop(second.wait(&parker));
-        assert_eq!(pool.record.settled(1), Some(Bin::Succeeded));
-        pool.assert_idle(2);
+        drop((second, third.wait(&parker)));
+        assert_eq!([1, 2].map(|id| pool.record.settled(id)), [Some(Bin::Succeeded); 2]);
+        pool.assert_idle(3);
         pool.assert_conserved();
     });
 }
 
 /// A queued job is cancelled while a runner claims it. It would be pending for ever, so it ends cancelled.
 ///
-/// Seen to fail: a job's own signal is not raised before the look into the queue.
+/// Seen to fail: the signal is raised only after the runner has been woken.
 #[test]
 fn cancel_and_claim() {
     Model::small("cancel_and_claim", 1).check(|| {
@@ -49,7 +50,7 @@ fn cancel_and_claim() {
 
 /// A job is cancelled while its future becomes pending: its runner is woken, or has seen the signal before.
 ///
-/// Seen to fail: the waker of a pending job is not taken out and woken.
+/// Seen to fail: the waker of a pending job is not kept.
 #[test]
 fn cancel_and_suspend() {
     Model::small("cancel_and_suspend", 1).check(|| {
@@ -89,7 +90,7 @@ fn cancel_and_park() {
 
 /// A pending job is cancelled while the pool is swept out: its runner is woken, whoever of the two wakes it.
 ///
-/// Seen to fail: a sweep leaves pending jobs asleep.
+/// Seen to fail: a sweep takes the waker of a pending job and does not use it.
 #[test]
 fn cancel_and_sweep() {
     Model::new("cancel_and_sweep", 1).check(|| {

@@ -29,7 +29,7 @@ fn two_drain() {
 
 /// One of two who wait until the pool is empty gives up while its last job ends: the other wakes.
 ///
-/// Seen to fail: a wait that is given up stays in the list.
+/// Seen to fail: a wait that is over begins anew when it is polled.
 #[test]
 fn drain_given_up() {
     Model::small("drain_given_up", 1).check(|| {
@@ -55,7 +55,7 @@ fn drain_given_up() {
 
 /// One waits until the pool is empty while its last job is withdrawn: it wakes, and the outcome is stored by then.
 ///
-/// Seen to fail: a withdrawn job whose outcome is not stored yet counts as gone.
+/// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn drain_and_withdraw() {
     Model::small("drain_and_withdraw", 1).check(|| {
@@ -151,7 +151,7 @@ fn two_sweep() {
 
 /// One waits until the pool is empty while it is swept out and a job ends: it wakes after all outcomes are stored.
 ///
-/// Seen to fail: swept jobs whose outcomes are not stored yet count as gone.
+/// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn drain_and_sweep() {
     Model::new("drain_and_sweep", 1).check(|| {

@@ -28,13 +28,17 @@ fn sampled(script: &'static [Act]) {
     pool.assert_conserved();
 }
 
-/// Seen to fail: an attempt's end is counted in one lock operation and its outcome in another.
+/// A job ends.
+///
+/// Seen to fail: what has ended is counted in one lock operation, and the runner's slot in another.
 #[test]
 fn sampled_while_one_ends() {
     Model::new("sampled_while_one_ends", 1).check(|| sampled(&[Act::Succeed]));
 }
 
-/// Seen to fail: a job that is parked is counted in one lock operation and its attempt's end in another.
+/// A job is parked.
+///
+/// Seen to fail: the jobs inside are read in one lock operation, and the totals in another.
 #[test]
 fn sampled_while_one_parks() {
     Model::new("sampled_while_one_parks", 1).check(|| sampled(&[Act::Retry(0), Act::Succeed]));

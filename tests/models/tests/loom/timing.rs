@@ -26,7 +26,7 @@ fn retry_and_sweep() {
 /// A queued job's deadline passes while a runner arrives for it, and one waits until the pool is empty: one of the
 /// two ends the job, and its outcome is stored before the pool counts as empty.
 ///
-/// Seen to fail: a job that has expired and whose outcome is not stored yet counts as gone.
+/// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn deadline_and_claim() {
     Model::new("deadline_and_claim", 1).check(|| {
@@ -76,7 +76,7 @@ fn earlier_alarm() {
 
 /// The timer finds nothing to wait for and leaves while a job is parked: the job has a timer.
 ///
-/// Seen to fail: the timer looks for alarms and counts itself out in two lock operations.
+/// Seen to fail: the timer leaves and is still expected.
 #[test]
 fn timer_leaves() {
     Model::small("timer_leaves", 1).check(|| {

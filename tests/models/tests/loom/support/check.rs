@@ -45,7 +45,8 @@ impl Model {
         let (name, seen) = (self.name, executions.load(Ordering::Relaxed));
         // Not `println`, which the test harness keeps to itself when a test succeeds.
         writeln!(std::io::stderr(), "model {name}: {seen} executions").expect("the standard error stream takes a line");
-        if asked.is_none_or(|asked| asked >= PREEMPTIONS) {
+        let compared = std::env::var_os("FLOWGATE_NO_BASELINE").is_none();
+        if compared && asked.is_none_or(|asked| asked >= PREEMPTIONS) {
             assert!(seen >= self.baseline, "model {name}: {seen} executions, fewer than its {}", self.baseline);
         }
     }

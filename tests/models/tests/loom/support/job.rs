@@ -16,9 +16,11 @@ pub(crate) enum Act {
     Retry(Ticks),
     /// Is pending once, and succeeds.
     Yield,
+    /// Blocks its runner until [`Pool::unblock`](super::Pool::unblock), and succeeds.
+    Block,
     /// Is pending until it is cancelled or aborted.
     Pend,
-    /// Submits a job that succeeds, lends its slot while it waits for it, and succeeds.
+    /// Is pending once, submits a job that succeeds, lends its slot while it waits for that, and succeeds.
     Nest,
 }
 

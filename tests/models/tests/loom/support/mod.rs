@@ -14,7 +14,7 @@ pub(crate) use clock::Manual;
 pub(crate) use handle::{Answer, Handle};
 pub(crate) use job::{Act, Job, JobCell, Outcome};
 pub(crate) use parker::Parker;
-pub(crate) use pool::{Launch, Pool};
+pub(crate) use pool::{Launch, Pool, limits};
 pub(crate) use runner::Runner;
 pub(crate) use timer::Timer;
 

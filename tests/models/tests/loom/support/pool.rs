@@ -4,11 +4,12 @@ use super::job::Record;
 use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Bin, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
+use crate::kernel::engine::{Bin, Due, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
 use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
 
 /// What becomes of the tasks that the engine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +31,24 @@ pub(crate) struct Pool {
     crew: Plain<Vec<JoinHandle<()>>>,
     owed_runners: AtomicUsize,
     owed_timers: AtomicUsize,
-    /// The most jobs that a runner claims at once.
+    /// How many jobs a runner claims at once, once it has found jobs to be short.
     burst: AtomicUsize,
-    harvest: Mutex<Harvest>,
+    /// Whether a runner that finds nothing to do looks once more before it leaves.
+    lingers: AtomicBool,
+    harvest: Plain<Vec<Job>>,
+    gate: Mutex<Gate>,
 }
 
-/// What a shutdown collects for its report.
+/// What blocking jobs wait for.
 #[derive(Debug, Default)]
-struct Harvest {
+struct Gate {
     open: bool,
-    jobs: Vec<Job>,
+    blocked: Vec<Waker>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
 pub(crate) fn limits(concurrency: usize, capacity: usize) -> Limits {
-    Limits { concurrency, capacity, max_parked: capacity, deadline: None }
+    Limits { concurrency, capacity, max_parked: capacity, parallelism: concurrency, deadline: None }
 }
 
 impl Pool {
@@ -57,7 +61,12 @@ impl Pool {
         Self::with(Limits { deadline: Some(deadline), ..limits(concurrency, capacity) }, launch)
     }
 
-    fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+    /// A pool whose runtime has one thread.
+    pub(crate) fn on_one_thread(concurrency: usize, capacity: usize, launch: Launch) -> Arc<Self> {
+        Self::with(Limits { parallelism: 1, ..limits(concurrency, capacity) }, launch)
+    }
+
+    pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
             engine: Engine::new(limits, Manual::new()),
             record: Arc::new(Record::new()),
@@ -66,7 +75,9 @@ impl Pool {
             owed_runners: AtomicUsize::new(0),
             owed_timers: AtomicUsize::new(0),
             burst: AtomicUsize::new(1),
-            harvest: Mutex::new(Harvest::default()),
+            lingers: AtomicBool::new(false),
+            harvest: Plain::default(),
+            gate: Mutex::new(Gate::default()),
         })
     }
 
@@ -75,9 +86,18 @@ impl Pool {
         *self.launch.lock() = launch;
     }
 
-    /// From now on runners claim up to so many jobs at once.
+    /// From now on runners find jobs to be short, and claim up to so many at once.
     pub(crate) fn claim_at_once(&self, burst: usize) {
         self.burst.store(burst, Ordering::Relaxed);
+    }
+
+    /// From now on runners look once more before they leave.
+    pub(crate) fn linger(&self) {
+        self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.load(Ordering::Relaxed)
     }
 
     pub(super) fn burst(&self) -> usize {
@@ -107,10 +127,12 @@ impl Pool {
         if std::mem::take(&mut fx.start_runner) {
             self.start_runner();
         }
-        for waker in fx.wake.drain(..) {
-            waker.wake();
+        for due in fx.wakers.drain(..) {
+            match due {
+                Due::Wake(waker) => waker.wake(),
+                Due::Drop(waker) => drop(waker),
+            }
         }
-        fx.spent.clear();
     }
 
     fn start_runner(self: &Arc<Self>) {
@@ -146,6 +168,28 @@ impl Pool {
         (owed > 0).then(|| Timer::new(self))
     }
 
+    /// Blocks the calling thread until [`unblock`](Self::unblock).
+    pub(super) fn block(&self, parker: &Parker) {
+        loop {
+            let mut gate = self.gate.lock();
+            if gate.open {
+                return;
+            }
+            gate.blocked.push(parker.waker().clone());
+            drop(gate);
+            parker.park();
+        }
+    }
+
+    /// Lets all blocking jobs go on.
+    pub(crate) fn unblock(&self) {
+        let mut gate = self.gate.lock();
+        gate.open = true;
+        let blocked = std::mem::take(&mut gate.blocked);
+        drop(gate);
+        blocked.into_iter().for_each(Waker::wake);
+    }
+
     /// Submits a job if there is room now; otherwise it comes back.
     pub(crate) fn try_submit(self: &Arc<Self>, job: Job) -> Result<Handle, Job> {
         use crate::kernel::engine::Admission;
@@ -161,12 +205,17 @@ impl Pool {
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
     pub(crate) fn publish(&self, cell: &JobCell, id: usize, outcome: Outcome) {
-        self.record.settle(id, outcome.bin);
-        let settled = cell.settle(outcome);
-        if let Some(reader) = settled.reader {
+        if let Some(reader) = self.store(cell, id, outcome) {
             reader.wake();
         }
+    }
+
+    /// Stores an outcome that the engine has counted. The reader is to be woken.
+    pub(super) fn store(&self, cell: &JobCell, id: usize, outcome: Outcome) -> Option<Waker> {
+        self.record.settle(id, outcome.bin);
+        let settled = cell.settle(outcome);
         drop(settled.unread);
+        settled.reader
     }
 
     /// Ends a job that waits, or asks its runner to end it.
@@ -205,9 +254,6 @@ impl Pool {
     /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
     pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
         let mut fx = Effects::default();
-        if sweep == Sweep::Return {
-            self.harvest.lock().open = true;
-        }
         let mut waited = 0;
         for swept in self.engine.sweep(sweep, &mut fx) {
             match swept {
@@ -225,20 +271,10 @@ impl Pool {
         self.apply(&mut fx);
     }
 
-    /// The bin and outcome of a job that a runner had claimed and not started when the pool was aborted.
-    pub(super) fn unclaimed(&self, job: Job) -> (Bin, Outcome) {
-        let mut harvest = self.harvest.lock();
-        if !harvest.open {
-            return (Bin::Aborted, Outcome { bin: Bin::Aborted, job: Some(job) });
-        }
-        harvest.jobs.push(job);
-        (Bin::Returned, Outcome { bin: Bin::Returned, job: None })
-    }
-
     /// An outcome with the job inside, unless the harvest gets that.
     pub(super) fn outcome(&self, bin: Bin, job: Job) -> Outcome {
         if bin == Bin::Returned {
-            self.harvest.lock().jobs.push(job);
+            self.harvest.lock().push(job);
             return Outcome { bin, job: None };
         }
         Outcome { bin, job: Some(job) }
@@ -251,7 +287,7 @@ impl Pool {
 
     /// The jobs that a shutdown gives back.
     pub(crate) fn harvested(&self) -> Vec<usize> {
-        self.harvest.lock().jobs.iter().map(|job| job.id).collect()
+        self.harvest.lock().iter().map(|job| job.id).collect()
     }
 
     /// Waits until the pool has been idle.
@@ -291,7 +327,7 @@ impl Pool {
 
     /// Asserts that, with all handles gone and the harvest dropped, no job is left anywhere.
     pub(crate) fn assert_conserved(&self) {
-        self.harvest.lock().jobs.clear();
+        self.harvest.lock().clear();
         assert_eq!(self.record.alive(), 0, "each job is dropped once, by whoever it was given to");
     }
 }

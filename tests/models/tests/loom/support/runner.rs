@@ -1,9 +1,9 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
 use super::{Act, Handle, Job, JobCell, Outcome, Parker, Pool};
-use crate::kernel::alarms::Ticks;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Parking, Ticket};
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Parking, Ticket};
 use std::sync::Arc;
 
 /// The jobs that nesting jobs submit are numbered from here.
@@ -37,7 +37,6 @@ enum End {
     Ended(Bin),
     Retry(Ticks),
     Stopped(Signal),
-    Unstarted,
 }
 
 /// A runner that the engine has asked for.
@@ -59,13 +58,11 @@ fn ended(settled: &[Settlement]) -> impl Iterator<Item = Ended> {
 impl Runner {
     /// A task that has not been polled yet.
     pub(super) fn starting(pool: &Arc<Pool>) -> Self {
-        let mut batch = Batch::new();
-        batch.burst = pool.burst();
         Self {
             pool: pool.clone(),
             parker: Parker::new(),
             arrived: false,
-            batch,
+            batch: Batch::new(),
             settled: Vec::new(),
             fx: Effects::default(),
             current: None,
@@ -75,28 +72,47 @@ impl Runner {
     /// Arrives, and claims if there is something to claim.
     pub(crate) fn arrive(pool: &Arc<Pool>) -> Self {
         let mut runner = Self::starting(pool);
-        pool.engine.arrive(&mut runner.batch, &mut runner.fx);
-        runner.arrived = true;
-        pool.apply(&mut runner.fx);
+        runner.claim();
         runner
+    }
+
+    fn claim(&mut self) {
+        self.pool.engine.arrive(&mut self.batch, &mut self.fx);
+        self.arrived = true;
+        self.pool.apply(&mut self.fx);
     }
 
     /// Works until there is nothing to do, and leaves.
     pub(crate) fn work(mut self) {
         loop {
             self.serve();
-            if !self.has_claimed() && self.leave() {
-                return;
+            if !self.has_claimed() {
+                if self.linger() {
+                    self.claim();
+                }
+                if !self.has_claimed() && self.leave() {
+                    return;
+                }
             }
         }
+    }
+
+    /// Begins another look before it leaves, if such looks are taken and no runner is starting: [`work`](Self::work)
+    /// goes on with it, unless the runtime drops the runner meanwhile.
+    pub(crate) fn linger(&mut self) -> bool {
+        let lingers = self.pool.lingers() && self.pool.engine.linger();
+        self.arrived = !lingers;
+        lingers
     }
 
     /// Makes an attempt at each claimed job, tells of them and claims again.
     pub(crate) fn serve(&mut self) {
         while let Some(claim) = self.batch.claims.pop_front() {
-            let end = self.begin(claim);
-            self.conclude(end);
+            if let Some(end) = self.begin(claim) {
+                self.conclude(end);
+            }
         }
+        self.batch.burst = self.pool.burst();
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &mut self.fx);
         self.publish();
     }
@@ -115,25 +131,24 @@ impl Runner {
 
     fn publish(&mut self) {
         for Settlement { cell, outcome, id, .. } in self.settled.drain(..) {
-            self.pool.publish(&cell, id, outcome);
+            self.fx.wakers.extend(self.pool.store(&cell, id, outcome).map(Due::Wake));
         }
         self.pool.apply(&mut self.fx);
     }
 
-    /// Takes a claimed job and makes the attempt.
-    fn begin(&mut self, claim: Claim<JobCell>) -> End {
+    /// Takes a claimed job and makes the attempt. `None`: the job has been taken back.
+    fn begin(&mut self, claim: Claim<JobCell>) -> Option<End> {
         let Claim { ticket, cell, deadline, late } = claim;
-        let job = cell.lend();
+        let job = cell.start()?;
         let signal = cell.signal();
-        let aborted = self.pool.engine.is_aborted();
-        let attempted = !late && signal == Signal::Run && !aborted;
+        let late = late || (deadline != NEVER && deadline <= self.pool.engine.clock().now());
+        let attempted = !late && signal == Signal::Run;
         self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
-        match signal {
-            _ if attempted => self.attempt(),
-            Signal::Cancel => End::Stopped(signal),
-            _ if aborted => End::Unstarted,
-            _ => End::Ended(Bin::TimedOut),
-        }
+        Some(match signal {
+            Signal::Run if late => End::Ended(Bin::TimedOut),
+            Signal::Run => self.attempt(),
+            signal => End::Stopped(signal),
+        })
     }
 
     fn current(&mut self) -> &mut Current {
@@ -146,6 +161,10 @@ impl Runner {
             Act::Panic => End::Ended(Bin::Panicked),
             Act::Retry(due) => End::Retry(due),
             Act::Yield => self.pending(false).map_or(End::Ended(Bin::Succeeded), End::Stopped),
+            Act::Block => {
+                self.pool.block(&self.parker);
+                End::Ended(Bin::Succeeded)
+            }
             Act::Pend => loop {
                 if let Some(signal) = self.pending(false) {
                     return End::Stopped(signal);
@@ -158,6 +177,9 @@ impl Runner {
 
     /// Submits another job and waits for it, with the slot lent.
     fn nest(&mut self) -> End {
+        if let Some(signal) = self.pending(false) {
+            return End::Stopped(signal);
+        }
         let pool = self.pool.clone();
         let id = NESTED + self.current().job.id;
         let inner: Handle = pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for the inner job");
@@ -177,15 +199,8 @@ impl Runner {
         if !std::mem::replace(&mut self.current().registered, true) {
             let current = self.current.as_ref().expect("an attempt has a current job");
             let suspended = (current.ticket, current.cell.clone(), self.parker.waker().clone());
-            let given_back: Vec<_> = self.batch.claims.iter().map(|claim| (claim.ticket, claim.cell.clone())).collect();
             if self.pool.engine.suspend(suspended, ended(&self.settled), &mut self.batch, &mut self.fx) {
                 signal = Signal::Abort;
-            }
-            for (ticket, cell) in given_back {
-                // Cancel: asked for while no list had the job.
-                if cell.signal() == Signal::Cancel {
-                    self.pool.withdraw(ticket);
-                }
             }
             self.publish();
         }
@@ -212,13 +227,6 @@ impl Runner {
             End::Ended(bin) => self.settle(bin),
             End::Stopped(Signal::Cancel) => self.settle(Bin::Cancelled),
             End::Stopped(_) => self.settle(Bin::Aborted),
-            End::Unstarted => {
-                let Current { ticket, cell, job, .. } = self.current.take().expect("only a current job is settled");
-                let id = job.id;
-                let (bin, outcome) = self.pool.unclaimed(job);
-                let ended = Ended { key: ticket.key, bin, attempted: false };
-                self.settled.push(Settlement { ended, cell, outcome, id });
-            }
             End::Retry(due) => match self.current().cell.signal() {
                 Signal::Run => self.park(due),
                 signal => self.conclude(End::Stopped(signal)),
@@ -255,16 +263,23 @@ impl Runner {
         self.settled.push(Settlement { ended, cell, outcome, id });
     }
 
-    /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one.
+    /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one, or while it lingers.
     pub(crate) fn lose(mut self) {
+        let mut attempted = true;
         while let Some(Claim { ticket, cell, deadline, .. }) = self.batch.claims.pop_front() {
-            let job = cell.lend();
-            let attempted = self.settled.is_empty();
-            self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
-            self.settle(Bin::Aborted);
+            if let Some(job) = cell.start() {
+                self.current =
+                    Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+                self.settle(Bin::Aborted);
+            }
+            attempted = false;
         }
-        self.pool.engine.lose_runner(self.arrived, ended(&self.settled), &self.batch, &mut self.fx);
+        let count = self.settled.len();
+        let ended: Vec<_> = ended(&self.settled).collect();
+        self.pool.engine.lose_runner(self.arrived, ended.into_iter(), &self.batch, &mut self.fx);
         self.publish();
+        self.pool.engine.published(count, &mut self.fx);
+        self.pool.apply(&mut self.fx);
         self.pool.abandon();
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use flowgate::retry::{Jitter, RetryPolicy};
 use flowgate::{Attempt, JobError, JobHandle, Shutdown, StopReason, WorkerPool};
 
 use crate::support::{ledger, one_thread, secs, soon, spin_until};
@@ -208,4 +209,23 @@ async fn a_job_that_awaits_gives_back_what_its_runner_had_taken_along() {
     assert_eq!((pool.stats().running, pool.stats().queued), (1, 0));
     waits.cancel();
     assert!(matches!(soon(waits).await, Err(JobError::Cancelled(Some(200)))));
+}
+
+/// A job that was taken along and fails at once waits for its retry like any other, its deadline kept.
+#[tokio::test(start_paused = true)]
+async fn a_job_taken_along_is_parked_with_its_deadline() {
+    let retry = RetryPolicy::fixed(secs(1)).jitter(Jitter::None).max_attempts(3).no_budget();
+    let pool = WorkerPool::<u32, u32, ()>::builder()
+        .concurrency(1)
+        .queue(1_000)
+        .deadline(secs(60))
+        .retry(retry)
+        .build(|job: Attempt<u32>| async move { if *job % 7 == 0 && job.attempt() < 3 { Err(()) } else { Ok(*job) } })
+        .unwrap();
+    let handles: Vec<_> = (0..1_000).map(|job| pool.try_submit(job).unwrap()).collect();
+    for (job, handle) in (0..).zip(handles) {
+        assert_eq!(soon(handle).await.unwrap(), job);
+    }
+    ledger::check(&pool.stats());
+    assert_eq!(pool.stats().totals.retries, 2 * 143);
 }

@@ -131,9 +131,8 @@ async fn errors_of_opaque_jobs_can_be_boxed() {
 
 #[test]
 fn a_refusal_says_why_and_gives_the_job_back() {
-    type Refuse = fn(Opaque) -> SubmitError<Opaque>;
-    let told: [(Refuse, &str, &str); 4] = [
-        (SubmitError::Full, "Full(..)", "the pool is full"),
+    let told = [
+        (SubmitError::Full as fn(Opaque) -> SubmitError<Opaque>, "Full(..)", "the pool is full"),
         (SubmitError::Closed, "Closed(..)", "the pool is closed"),
         (SubmitError::Timeout, "Timeout(..)", "the pool had no room in time"),
         (

@@ -4,15 +4,18 @@
 //! doubled or hung, with all tasks gone and the memory where it was.
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flowgate::{Attempt, JobError, JobHandle, Report, RetryPolicy, Shutdown, WorkerPool};
+use flowgate::{Attempt, JobError, JobHandle, Report, RetryPolicy, RunError, Shutdown, Totals, WorkerPool};
+use tokio::runtime::Runtime;
 
-use crate::support::{Counted, Tally, ledger, ms, promptly, threads, until};
+use crate::support::{Counted, Gauge, Tally, ledger, ms, one_thread, promptly, threads, until};
 
 type Pool = WorkerPool<Counted, u64, &'static str>;
 type Handle = JobHandle<Counted, u64, &'static str>;
+type Outcome = Result<u64, JobError<Counted, &'static str>>;
 
 const ROUND: u64 = 10_000;
 const PRODUCERS: u64 = 4;
@@ -34,18 +37,32 @@ impl Random {
     }
 }
 
-/// What the handles of one round have seen.
+/// What became of one round's jobs, as their submitters saw it.
 #[derive(Debug, Default)]
 struct Seen {
     bins: [AtomicU64; 7],
+    /// Accepted, and nobody waited for the outcome.
     detached: AtomicU64,
     refused: AtomicU64,
+    /// Their `run` was dropped: in line, or after they were accepted.
+    left: AtomicU64,
     dead_letters: AtomicU64,
+    /// Handlers at work.
+    inside: Gauge,
+}
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn one_more(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Seen {
-    fn note(&self, outcome: &Result<u64, JobError<Counted, &'static str>>) {
-        let bin = match outcome {
+    /// The outcome of the job with this id; an outcome of another would be one lost and one doubled.
+    fn note(&self, id: u64, outcome: Outcome) {
+        let bin = match &outcome {
             Ok(_) => 0,
             Err(JobError::Failed(_)) => 1,
             Err(JobError::Panicked(_)) => 2,
@@ -55,16 +72,23 @@ impl Seen {
             Err(JobError::Returned) => 6,
             Err(other) => panic!("{other:?}"),
         };
-        self.bins[bin].fetch_add(1, Ordering::Relaxed);
+        one_more(&self.bins[bin]);
+        let came_back = match outcome {
+            Ok(result) => Some(result),
+            Err(error) => error.into_job().map(|job| job.id),
+        };
+        assert!(came_back.is_none_or(|came| came == id), "another job's outcome, bin {bin}");
+        assert!(came_back.is_some() || bin >= 5, "only a report may have the job instead, not bin {bin}");
     }
 
     fn all(&self) -> u64 {
-        self.bins.iter().map(|bin| bin.load(Ordering::Relaxed)).sum()
+        self.bins.iter().map(count).sum()
     }
 }
 
 /// 1 % panics, 5 % errors (half of them for good), 2 % hang until their timeout; one in four of the rest awaits.
-async fn handle(job: Attempt<Counted>) -> Result<u64, &'static str> {
+async fn handle(job: Attempt<Counted>, inside: Gauge) -> Result<u64, &'static str> {
+    let _inside = inside.enter();
     match Random(job.id).below(200) {
         // Not `panic!`: the panic hook would print ten thousand messages.
         0..2 => std::panic::resume_unwind(Box::new("planned")),
@@ -79,61 +103,97 @@ async fn handle(job: Attempt<Counted>) -> Result<u64, &'static str> {
     }
 }
 
-fn pool(seen: &Arc<Seen>) -> Pool {
-    let seen = seen.clone();
+fn pool(random: &mut Random, seen: &Arc<Seen>) -> Pool {
+    let (letters, inside) = (seen.clone(), seen.inside.clone());
+    let (slots, queue) = [(8, 120), (1, 0), (2, 6), (16, 16)][random.below(4) as usize];
     Pool::builder()
-        .concurrency(8)
-        .queue(120)
+        .concurrency(slots)
+        .queue(queue)
+        .max_parked(slots + queue - random.below(2) as usize)
         .retry(RetryPolicy::fixed(ms(1)).max_attempts(2).no_budget().classify(|error, _| match *error {
             "for now" => flowgate::Verdict::Retry,
             _ => flowgate::Verdict::Stop,
         }))
         .attempt_timeout(ms(2))
-        .deadline(ms(5_000))
-        .on_dead_letter(move |_| {
-            seen.dead_letters.fetch_add(1, Ordering::Relaxed);
-        })
-        .build(handle)
+        .deadline(ms(5 + random.below(5_000)))
+        .cancel_grace(ms(random.below(2)))
+        .on_dead_letter(move |_| one_more(&letters.dead_letters))
+        .build(move |job| handle(job, inside.clone()))
         .unwrap()
 }
 
-/// Submits until its quota is done or the pool is closed; reads outcomes late, and some never.
+/// Submits one job in one way or another. `None`: there is nothing to wait for.
+async fn submit(pool: &Pool, job: Counted, random: &mut Random, seen: &Seen) -> Option<Handle> {
+    let id = job.id;
+    let submitted = match random.below(16) {
+        0 | 1 => pool.submit_timeout(job, ms(1)).await,
+        2 | 3 => pool.try_submit(job),
+        4 => match pool.reserve().await {
+            Ok(permit) => permit.submit(job),
+            Err(_) => Err(flowgate::SubmitError::Closed(job)),
+        },
+        5 => {
+            match tokio::time::timeout(ms(random.below(3)), pool.run(job)).await {
+                Err(_) => one_more(&seen.left),
+                Ok(Err(RunError::Submit(_))) => one_more(&seen.refused),
+                Ok(Err(RunError::Job(error))) => seen.note(id, Err(error)),
+                Ok(Ok(result)) => seen.note(id, Ok(result)),
+            }
+            return None;
+        }
+        _ => pool.submit(job).await,
+    };
+    if let Err(refused) = &submitted {
+        one_more(&seen.refused);
+        assert!(!matches!(refused, flowgate::SubmitError::WouldDeadlock(_)));
+    }
+    submitted.map_err(|refused| assert_eq!(refused.into_job().id, id)).ok()
+}
+
+/// Submits its share; reads outcomes late, and some never.
 async fn produce(pool: Pool, tally: Tally, seen: Arc<Seen>, seed: u64) {
     let mut random = Random(seed);
-    let mut window: VecDeque<Handle> = VecDeque::new();
+    let mut window: VecDeque<(u64, Handle)> = VecDeque::new();
     for _ in 0..ROUND / PRODUCERS {
-        let job = tally.make(random.next());
-        let submitted = match random.below(8) {
-            0 => pool.submit_timeout(job, ms(1)).await,
-            1 => pool.try_submit(job),
-            _ => pool.submit(job).await,
-        };
-        match submitted {
-            Err(_) => _ = seen.refused.fetch_add(1, Ordering::Relaxed),
-            Ok(handle) => match random.below(20) {
-                0 => {
-                    handle.cancel();
-                    window.push_back(handle);
-                }
-                1 => _ = seen.detached.fetch_add(1, Ordering::Relaxed),
-                _ => window.push_back(handle),
-            },
+        let id = random.next();
+        let Some(handle) = submit(&pool, tally.make(id), &mut random, &seen).await else { continue };
+        match random.below(20) {
+            0 => {
+                handle.cancel();
+                window.push_back((id, handle));
+            }
+            1 => one_more(&seen.detached),
+            _ => window.push_back((id, handle)),
         }
         if window.len() == WINDOW {
-            for handle in window.drain(..WINDOW / 2) {
-                seen.note(&promptly(handle).await);
+            for (id, handle) in window.drain(..WINDOW / 2) {
+                seen.note(id, promptly(handle).await);
             }
         }
     }
-    for handle in window {
-        seen.note(&promptly(handle).await);
+    for (id, handle) in window {
+        seen.note(id, promptly(handle).await);
     }
 }
 
-/// One pool's life. Returns how many jobs it was given.
-async fn round(random: &mut Random) -> u64 {
+fn settle_accounts(seen: &Seen, report: &Report<Counted, &'static str>) {
+    let (totals, known) = (report.totals, seen.all() + count(&seen.detached));
+    let about = format!("{seen:?} {report}");
+    assert!((known..=known + count(&seen.left)).contains(&totals.accepted), "an outcome for each job: {about}");
+    assert_eq!(known + count(&seen.left) + count(&seen.refused), ROUND, "none lost on the way in: {about}");
+    assert_eq!(count(&seen.dead_letters), totals.failed + totals.panicked + totals.timed_out, "{about}");
+    assert_eq!((report.unstarted.len() + report.parked.len()) as u64, totals.returned, "by value: {about}");
+    let bins = [totals.succeeded, totals.failed, totals.panicked, totals.timed_out];
+    let unread = count(&seen.detached) + count(&seen.left);
+    for (handled, counted) in seen.bins.iter().map(count).zip(bins) {
+        assert!((handled..=handled + unread).contains(&counted), "a bin differs: {about}");
+    }
+}
+
+/// One pool's life, and its ledger.
+async fn round(random: &mut Random) -> Totals {
     let (tally, seen) = (Tally::new(), Arc::new(Seen::default()));
-    let pool = pool(&seen);
+    let pool = pool(random, &seen);
     let tasks: Vec<_> = (0..PRODUCERS)
         .map(|_| tokio::spawn(produce(pool.clone(), tally.clone(), seen.clone(), random.next())))
         .collect();
@@ -144,37 +204,67 @@ async fn round(random: &mut Random) -> u64 {
     };
     let after = random.below(ROUND * 2);
     until("it is time to shut down", || {
-        ledger::check(&pool.stats());
+        ledger::check_without_lending(&pool.stats());
         pool.stats().totals.accepted >= after || tasks.iter().all(tokio::task::JoinHandle::is_finished)
     })
     .await;
-    let report: Report<_, _> = promptly(pool.shutdown(how)).await.unwrap();
+    let report = promptly(pool.shutdown(how)).await.unwrap();
     for task in tasks {
         promptly(task).await.unwrap();
     }
     ledger::check_report(&report);
+    settle_accounts(&seen, &report);
+    let stats = pool.stats();
+    assert!(stats.in_system == 0 && stats.peak_running <= stats.concurrency, "{stats:?}");
+    assert!(seen.inside.max() <= stats.concurrency && seen.inside.now() == 0, "{:?} with {stats:?}", seen.inside);
     let totals = report.totals;
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!(
-        seen.all() + count(&seen.detached),
-        totals.accepted,
-        "an outcome for each job: {how:?} {seen:?} {totals:?}"
-    );
-    assert_eq!(count(&seen.dead_letters), totals.failed + totals.panicked + totals.timed_out, "{seen:?} {totals:?}");
-    assert_eq!(totals.accepted + count(&seen.refused), ROUND / PRODUCERS * PRODUCERS, "none lost on the way in");
-    let given_back = report.unstarted.len() + report.parked.len();
-    assert_eq!(given_back as u64, totals.returned, "returned by value");
-    assert!(pool.stats().in_system == 0 && pool.stats().peak_running <= 8);
     drop((report, pool));
-    until("every job is dropped, once", || tally.alive() == 0).await;
-    assert_eq!(tally.made(), tally.dropped());
-    totals.accepted
+    until("every job is dropped", || tally.alive() == 0).await;
+    totals
+}
+
+/// The ledger of all pools together.
+#[derive(Default)]
+struct Sum(Totals);
+
+impl AddAssign<Totals> for Sum {
+    fn add_assign(&mut self, of: Totals) {
+        let sum = &mut self.0;
+        sum.accepted += of.accepted;
+        sum.succeeded += of.succeeded;
+        sum.failed += of.failed;
+        sum.panicked += of.panicked;
+        sum.timed_out += of.timed_out;
+        sum.cancelled += of.cancelled;
+        sum.aborted += of.aborted;
+        sum.returned += of.returned;
+        sum.attempts += of.attempts;
+        sum.retries += of.retries;
+    }
 }
 
 /// Resident memory in bytes, where the system tells.
 fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
+}
+
+/// Pools, one after the other, until so many jobs were submitted. The ledger, and the memory after a quarter of them.
+fn pools(runtime: &Runtime, random: &mut Random, jobs: u64) -> (Sum, Option<u64>) {
+    runtime.block_on(async {
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let tasks = metrics.num_alive_tasks();
+        let (mut submitted, mut sum, mut warm) = (0, Sum::default(), None);
+        while submitted < jobs {
+            sum += round(random).await;
+            submitted += ROUND;
+            until("all tasks are gone", || metrics.num_alive_tasks() == tasks).await;
+            if submitted >= jobs / 4 && warm.is_none() {
+                warm = resident();
+            }
+        }
+        (sum, warm)
+    })
 }
 
 #[test]
@@ -185,25 +275,15 @@ fn the_fault_soak_balances() {
     let clock = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let seed = setting("FLOWGATE_SOAK_SEED").unwrap_or(clock);
     println!("soak: {jobs} jobs, FLOWGATE_SOAK_SEED={seed}");
-    let runtime = threads(2);
-    runtime.block_on(async {
-        let mut random = Random(seed);
-        let metrics = tokio::runtime::Handle::current().metrics();
-        let tasks = metrics.num_alive_tasks();
-        let (mut submitted, mut accepted, mut warm) = (0, 0, None);
-        while submitted < jobs {
-            accepted += round(&mut random).await;
-            submitted += ROUND;
-            until("all tasks are gone", || metrics.num_alive_tasks() == tasks).await;
-            if submitted >= jobs / 4 && warm.is_none() {
-                warm = resident();
-            }
-        }
-        let (warm, end) = (warm.unwrap_or(0), resident().unwrap_or(0));
-        println!("soak: {submitted} submitted, {accepted} accepted, memory {warm} bytes warm, {end} at the end");
-        if asked.is_some() {
-            // Only a run of its own has the process, and so its memory, to itself.
-            assert!(end as f64 <= warm as f64 * 1.05 + 1e6, "memory grew from {warm} to {end} bytes");
-        }
-    });
+    let mut random = Random(seed);
+    let (alone, _) = pools(&one_thread(), &mut random, jobs / 4);
+    println!("soak, one thread: {}", alone.0);
+    let (shared, warm) = pools(&threads(2), &mut random, jobs - jobs / 4);
+    println!("soak, two threads: {}", shared.0);
+    let (warm, end) = (warm.unwrap_or(0), resident().unwrap_or(0));
+    println!("soak: memory {warm} bytes warm, {end} at the end");
+    if asked.is_some() {
+        // Only a run of its own has the process, and so its memory, to itself.
+        assert!(end as f64 <= warm as f64 * 1.05 + 1e6, "memory grew from {warm} to {end} bytes");
+    }
 }

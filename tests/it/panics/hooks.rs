@@ -173,7 +173,7 @@ async fn a_waker_that_panics_at_a_cancellation_does_not_stop_it() {
     handle.cancel();
     assert!(matches!(soon(handle).await, Err(JobError::Cancelled(Some(1)))));
     assert_eq!(goes_on(&pool, || 0).await.cancelled, 1);
-    let waiters: Vec<_> = waiters.lock().unwrap().drain(..).collect();
+    let waiters = std::mem::take(&mut *waiters.lock().unwrap());
     for waiter in waiters {
         soon(waiter).await;
     }

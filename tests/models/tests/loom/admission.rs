@@ -77,7 +77,7 @@ fn blocked_freed_and_closed() {
 /// Seen to fail: a permit that is given back is not handed to the line.
 #[test]
 fn give_up_in_line() {
-    Model::small("give_up_in_line", 170).check(|| {
+    Model::new("give_up_in_line", 170).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -164,7 +164,7 @@ fn permit_dropped() {
 /// Seen to fail: those who come last in line are served first.
 #[test]
 fn two_end_two_wait() {
-    Model::small("two_end_two_wait", 1_000).check(|| {
+    Model::new("two_end_two_wait", 1_000).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let running = [0, 1].map(|id| pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for two"));
         let runners = [0, 1].map(|_| pool.owed_runner().expect("two slots are free"));

@@ -34,7 +34,7 @@ const OPENER: usize = 9;
 /// Seen to fail: what was taken along cannot be taken back.
 #[test]
 fn batch_and_cancel() {
-    Model::small("batch_and_cancel", 670).check(|| {
+    Model::new("batch_and_cancel", 670).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -178,7 +178,7 @@ fn batch_taken_back_and_sampled() {
 #[test]
 #[ignore = "the engine arms its timer for jobs that were taken along only while every slot is taken"]
 fn batch_and_deadline() {
-    Model::small("batch_and_deadline", 430).check(|| {
+    Model::new("batch_and_deadline", 430).check(|| {
         let limits = Limits { parallelism: 1, deadline: Some(10), ..limits(2, 3) };
         let pool = Pool::with(limits, Launch::Later);
         pool.claim_at_once(2);
@@ -203,7 +203,7 @@ fn batch_and_deadline() {
 /// Seen to fail: a job that is parked has its old alarm still.
 #[test]
 fn batch_parked_with_a_deadline() {
-    Model::small("batch_parked_with_a_deadline", 11_000).check(|| {
+    Model::new("batch_parked_with_a_deadline", 11_000).check(|| {
         let limits = Limits { deadline: Some(50), ..limits(1, 3) };
         let pool = Pool::with(limits, Launch::Later);
         pool.claim_at_once(2);

@@ -29,7 +29,7 @@ fn last_runner_leaves() {
 /// Seen to fail: a runner that has looked once more is expected still.
 #[test]
 fn last_runner_lingers() {
-    Model::small("last_runner_lingers", 800).check(|| {
+    Model::new("last_runner_lingers", 800).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");

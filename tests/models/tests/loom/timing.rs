@@ -54,7 +54,7 @@ fn deadline_and_claim() {
 /// Seen to fail: an earlier alarm does not wake the timer.
 #[test]
 fn earlier_alarm() {
-    Model::small("earlier_alarm", 8_700).check(|| {
+    Model::new("earlier_alarm", 8_700).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let late = pool.try_submit(pool.job(0, &[Act::Retry(100), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -119,7 +119,7 @@ fn timer_of_an_idle_pool() {
 /// Seen to fail: the alarms of queued jobs start no timer.
 #[test]
 fn deadline_in_the_queue() {
-    Model::small("deadline_in_the_queue", 2_900).check(|| {
+    Model::new("deadline_in_the_queue", 2_900).check(|| {
         let pool = Pool::with_deadline(1, 2, 10, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");

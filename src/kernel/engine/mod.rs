@@ -33,7 +33,7 @@
 //!    jobs as the runtime has threads, or the pool is aborted. Submissions start as many at once as there are threads: a
 //!    runner that another has started shares its thread until that one awaits. One that leaves looks at `ready` under
 //!    the same lock that counts it out.
-//! 4. An alarm of a parked job, or of a queued one when every slot is taken, has a timer that is starting, awake,
+//! 4. An alarm of a parked job, of a queued one when every slot is taken, or of one taken along has a timer that is starting, awake,
 //!    or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
 //!    counted as a runner; the pool is idle only when it is zero and no runner is left.
@@ -274,7 +274,9 @@ impl<C: Claimed> State<C> {
             self.runners += 1;
             fx.start_runner = true;
         }
-        if self.parked > 0 || (!self.alarms.is_empty() && self.slots_used() >= self.limits.concurrency) {
+        // Those who wait behind others: for a slot, or for the job that their runner took them along with.
+        let behind = self.slots_used() >= self.limits.concurrency || self.claimed > self.active;
+        if self.parked > 0 || (behind && !self.alarms.is_empty()) {
             self.arm(fx);
         }
     }

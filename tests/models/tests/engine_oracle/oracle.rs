@@ -216,7 +216,8 @@ impl Oracle {
             self.asked.runner = true;
         }
         let Some(next) = self.next_alarm() else { return };
-        if self.parked() > 0 || self.slots_used() >= self.limits.concurrency {
+        let behind = self.slots_used() >= self.limits.concurrency || self.claimed() > self.active;
+        if self.parked() > 0 || behind {
             match self.timer {
                 Timer::Off => {
                     self.timer = Timer::Coming;

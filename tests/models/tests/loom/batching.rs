@@ -176,7 +176,6 @@ fn batch_taken_back_and_sampled() {
 ///
 /// Seen to fail: the alarms of jobs that were taken along start no timer.
 #[test]
-#[ignore = "the engine arms its timer for jobs that were taken along only while every slot is taken"]
 fn batch_and_deadline() {
     Model::new("batch_and_deadline", 430).check(|| {
         let limits = Limits { parallelism: 1, deadline: Some(10), ..limits(2, 3) };

@@ -79,6 +79,13 @@ pub(crate) const BUGS: &[Bug] = &[
         put: "self.line.push_front(&mut self.waiters, key);",
     },
     Bug {
+        model: "batching::batch_and_deadline",
+        what: "the alarms of jobs that were taken along start no timer",
+        file: ENGINE,
+        find: " || self.claimed > self.active",
+        put: "",
+    },
+    Bug {
         model: "batching::batch_and_cancel",
         what: "what was taken along cannot be taken back",
         file: ENDING,
@@ -411,7 +418,7 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "timing::deadline_in_the_queue",
         what: "the alarms of queued jobs start no timer",
         file: ENGINE,
-        find: "(!self.alarms.is_empty()",
-        put: "(self.parked > 0 && !self.alarms.is_empty()",
+        find: "(behind && !self.alarms.is_empty())",
+        put: "(behind && self.parked > 0 && !self.alarms.is_empty())",
     },
 ];

@@ -3,8 +3,8 @@
 //! A [`Case`](case::Case) is a load with the contenders that carry it; a contender is a function from a
 //! [`Setup`](case::Setup) to a checksum. `ratios` times the contenders of a case interleaved in one process
 //! ([`harness`]), `allocs` counts their allocations in a process of its own ([`allocs`]), and the criterion benches
-//! reuse the same functions. A new rival is one implementation of [`pool::driver::Pool`] and one line in
-//! [`pool::windowed`]; a new case is one entry in [`cases`].
+//! reuse the same functions. A new rival is one implementation of [`pool::driver::Pool`] and one line
+//! in the contenders of [`pool`]; a new case is one entry in [`cases`].
 
 #![allow(
     clippy::disallowed_methods,

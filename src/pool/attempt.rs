@@ -80,10 +80,14 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
         self.set_limit(sleep.as_mut());
         match sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx)) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(match self.limit {
-                Limit::Grace => End::Stopped(self.seen),
-                limit => End::TimedOut((limit == Limit::Deadline).then_some(StopReason::Deadline)),
-            }),
+            Poll::Ready(()) => {
+                // What the handler has started elsewhere learns that nobody waits for it any more.
+                self.context.cancel();
+                Poll::Ready(match self.limit {
+                    Limit::Grace => End::Stopped(self.seen),
+                    limit => End::TimedOut((limit == Limit::Deadline).then_some(StopReason::Deadline)),
+                })
+            }
         }
     }
 

@@ -90,7 +90,9 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
     }
 
     /// How long one attempt may take, above zero, counted from its first await. The attempt's future is then dropped,
-    /// and the retry policy decides; the last bin is `timed_out`.
+    /// and the retry policy decides; the last bin is `timed_out`. There is no retry if the handler had given its
+    /// [`Attempt`] away, to a blocking task for example: the job must be back for that
+    /// ([`StopReason::JobKept`](crate::StopReason::JobKept)).
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self

@@ -165,7 +165,7 @@ impl Cx {
         self.context().deadline().map(|deadline| deadline.saturating_duration_since(rt::now()))
     }
 
-    /// Whether the job has been cancelled or the pool aborted.
+    /// Whether this attempt has been cut short: its job was cancelled, it ran out of time, or the pool was aborted.
     ///
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
     /// handlers of such pools, and for tasks that a handler has started. A handler hears of it when it awaits: a loop that
@@ -175,7 +175,7 @@ impl Cx {
         self.context().is_cancelled()
     }
 
-    /// Waits until the job is cancelled or the pool aborted; forever if neither happens.
+    /// Waits until this attempt is cut short, as [`is_cancelled`](Self::is_cancelled) says; forever if it is not.
     ///
     /// # Cancel safety
     /// Safe: nothing is lost when the future is dropped.
@@ -183,7 +183,7 @@ impl Cx {
         self.context().token().cancelled_owned()
     }
 
-    /// A token that is cancelled with the job, for code that takes one. Cancelling it does not cancel the job.
+    /// A token that is cancelled when this attempt is cut short, for code that takes one. Cancelling it does not cancel the job.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.context().token().child_token()

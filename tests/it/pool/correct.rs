@@ -291,3 +291,27 @@ async fn each_refusal_gives_its_own_job_back() {
 fn tell_the<T>(told: oneshot::Sender<T>, what: T) {
     assert!(told.send(what).is_ok(), "the test waits for it");
 }
+
+/// What a handler has started elsewhere learns that its attempt ran out of time; the next attempt is not told.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_times_out_cancels_its_own_context() {
+    let contexts = Arc::new(Mutex::new(Vec::new()));
+    let kept = contexts.clone();
+    let pool = WorkerPool::<u32, bool, ()>::builder()
+        .concurrency(1)
+        .attempt_timeout(secs(1))
+        .retry(retry(2))
+        .build(move |job: Attempt<u32>| {
+            kept.lock().unwrap().push(job.cx());
+            async move {
+                if job.attempt() == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(job.cx().is_cancelled())
+            }
+        })
+        .unwrap();
+    assert!(!soon(pool.run(1)).await.unwrap(), "a new attempt begins afresh");
+    let told: Vec<_> = contexts.lock().unwrap().iter().map(flowgate::Cx::is_cancelled).collect();
+    assert_eq!(told, [true, false]);
+}

@@ -208,15 +208,15 @@ impl Oracle {
     pub(crate) fn balance(&mut self) {
         let pending = self.jobs.values().filter(|job| matches!(job.standing, Standing::Suspended(_))).count();
         let needed = self.burst == 1 || self.runners < self.limits.parallelism + pending;
-        let free = self.starting == 0 && self.slots_used() < self.limits.concurrency;
-        if !self.queue.is_empty() && needed && free && self.phase < Phase::Aborted {
+        let wanted = self.queue.len() > self.starting && self.starting < self.limits.parallelism;
+        let free = self.slots_used() < self.limits.concurrency;
+        if wanted && needed && free && self.phase < Phase::Aborted {
             self.starting += 1;
             self.runners += 1;
             self.asked.runner = true;
         }
         let Some(next) = self.next_alarm() else { return };
-        let within_reach = self.claimed() > self.active;
-        if self.parked() > 0 || within_reach || self.slots_used() >= self.limits.concurrency {
+        if self.parked() > 0 || self.slots_used() >= self.limits.concurrency {
             match self.timer {
                 Timer::Off => {
                     self.timer = Timer::Coming;

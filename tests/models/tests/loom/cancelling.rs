@@ -9,7 +9,7 @@ use crate::support::{Act, Launch, Model, Parker, Pool};
 /// Seen to fail: a ticket is taken for its place's present job.
 #[test]
 fn cancel_and_finish() {
-    Model::small("cancel_and_finish", 1).check(|| {
+    Model::small("cancel_and_finish", 180).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -34,7 +34,7 @@ fn cancel_and_finish() {
 /// Seen to fail: the signal is raised only after the runner has been woken.
 #[test]
 fn cancel_and_claim() {
-    Model::small("cancel_and_claim", 1).check(|| {
+    Model::small("cancel_and_claim", 220).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         pool.spawn(|pool| pool.owed_runner().expect("a job is ready").work());
@@ -53,7 +53,7 @@ fn cancel_and_claim() {
 /// Seen to fail: the waker of a pending job is not kept.
 #[test]
 fn cancel_and_suspend() {
-    Model::small("cancel_and_suspend", 1).check(|| {
+    Model::small("cancel_and_suspend", 230).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -73,7 +73,7 @@ fn cancel_and_suspend() {
 /// Seen to fail: the signal is not read again once the job is parked.
 #[test]
 fn cancel_and_park() {
-    Model::small("cancel_and_park", 1).check(|| {
+    Model::small("cancel_and_park", 370).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100)])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -93,7 +93,7 @@ fn cancel_and_park() {
 /// Seen to fail: a sweep takes the waker of a pending job and does not use it.
 #[test]
 fn cancel_and_sweep() {
-    Model::new("cancel_and_sweep", 1).check(|| {
+    Model::new("cancel_and_sweep", 7_500).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -115,7 +115,7 @@ fn cancel_and_sweep() {
 /// Seen to fail: a withdrawn job stays in the queue.
 #[test]
 fn cancelled_twice() {
-    Model::new("cancelled_twice", 1).check(|| {
+    Model::new("cancelled_twice", 9_000).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let (ticket, cell) = first.named();

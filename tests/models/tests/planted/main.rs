@@ -25,18 +25,21 @@ fn models() -> BTreeMap<String, String> {
         let module = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         let source = fs::read_to_string(&path).expect("a source file is text");
         for test in source.split("#[test]\n").skip(1) {
-            let name = test.trim_start().strip_prefix("fn ").and_then(|rest| rest.split('(').next());
-            let name = name.expect("a test is a function");
-            models.insert(format!("{module}::{name}"), String::new());
+            models.extend(name_of(test).map(|name| (format!("{module}::{name}"), String::new())));
         }
         for tagged in source.split(TAG).skip(1) {
-            let (words, rest) = tagged.split_once("\n#[").expect("a comment is followed by its test");
-            let name = rest.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).expect("a test is a function");
-            let words = words.replace("\n/// ", " ");
-            models.insert(format!("{module}::{name}"), words.trim_end_matches('.').to_owned());
+            let (words, test) = tagged.split_once("\n#[test]\n").expect("a comment is followed by its test");
+            let words = words.replace("\n/// ", " ").trim_end_matches('.').to_owned();
+            models.extend(name_of(test).map(|name| (format!("{module}::{name}"), words)));
         }
     }
     models
+}
+
+/// The name of the function at the start of `test`, unless it is ignored: a bug of that one is still in the sources.
+fn name_of(test: &str) -> Option<&str> {
+    let name = test.trim_start().strip_prefix("fn ")?.split('(').next();
+    Some(name.expect("a function has parameters"))
 }
 
 #[test]

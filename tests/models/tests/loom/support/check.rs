@@ -46,7 +46,8 @@ impl Model {
         // Not `println`, which the test harness keeps to itself when a test succeeds.
         writeln!(std::io::stderr(), "model {name}: {seen} executions").expect("the standard error stream takes a line");
         let compared = std::env::var_os("FLOWGATE_NO_BASELINE").is_none();
-        if compared && asked.is_none_or(|asked| asked >= PREEMPTIONS) {
+        // Without a bound on preemptions loom needs fewer executions for the same interleavings.
+        if compared && !deep && asked.is_none_or(|asked| asked >= PREEMPTIONS) {
             assert!(seen >= self.baseline, "model {name}: {seen} executions, fewer than its {}", self.baseline);
         }
     }

@@ -190,6 +190,12 @@ impl Pool {
         blocked.into_iter().for_each(Waker::wake);
     }
 
+    /// The timer, which the model runs turn by turn.
+    pub(crate) fn timer(self: &Arc<Self>) -> Timer {
+        self.owed_timers.store(0, Ordering::Relaxed);
+        Timer::new(self)
+    }
+
     /// Submits a job if there is room now; otherwise it comes back.
     pub(crate) fn try_submit(self: &Arc<Self>, job: Job) -> Result<Handle, Job> {
         use crate::kernel::engine::Admission;

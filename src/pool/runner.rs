@@ -154,6 +154,8 @@ where
                     rt::yield_now().await;
                     self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
                     self.stage = Stage::Here;
+                } else if rests {
+                    rt::yield_now().await;
                 }
                 if self.account.batch.claims.is_empty() && self.leave() {
                     return;

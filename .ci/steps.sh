@@ -154,6 +154,7 @@ http_status() {
 # Every bench still runs, and `ratios` prints its table. The figures of a shared machine are not judged here.
 step_bench() {
     cargo test -p flowgate-benches --benches
+    cargo bench --bench ratios --no-run
     timeout 300 cargo bench --bench ratios -- --quick pool/trivial
 }
 

@@ -37,11 +37,12 @@ wait_for() {
     done
 }
 
-# start LOG COMMAND...: in the background, ended after PATIENCE seconds at the latest; its id is in $started.
+# start LOG COMMAND...: in the background, ended after PATIENCE seconds at the latest; its id is in $started. A signal sent to it
+# is passed on, and the command then has PATIENCE seconds as well.
 start() {
     local log=$1
     shift
-    timeout --kill-after=5 "$PATIENCE" "$@" >"$log" 2>&1 &
+    timeout --kill-after="$PATIENCE" "$PATIENCE" "$@" >"$log" 2>&1 &
     started=$!
 }
 

@@ -226,10 +226,10 @@ impl<C: Claimed> State<C> {
     /// The same among the jobs of one key.
     fn make_room_in<K: Clock>(&mut self, lane: Key, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {
         let lane = self.lanes.get_mut(lane);
-        let oldest = lane.head.into_iter().chain(lane.queue.front());
+        let mut oldest = lane.head.into_iter().chain(lane.queue.front());
         let queued = |key: &Key| matches!(self.places.get(*key).map(|p| &p.standing), Some(Standing::Queued(_)));
-        let oldest = oldest.filter(queued).next();
-        self.shed(oldest?, now, fx)
+        let oldest = oldest.find(queued)?;
+        self.shed(oldest, now, fx)
     }
 
     fn shed<K: Clock>(&mut self, oldest: Key, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {

@@ -160,10 +160,10 @@ where
 
     /// Tells of what has ended and claims, unless it is time to let other tasks run.
     fn turn(&mut self) -> bool {
-        let shared = self.shared.clone();
+        let Self { shared, account, pace, .. } = self;
         let now = Now::unread(shared.engine.clock());
-        let rests = self.pace.chooses_rest(&mut self.account.batch.burst, &now);
-        self.account.turn(&shared, &now, !rests);
+        let rests = pace.chooses_rest(&mut account.batch.burst, &now);
+        account.turn(shared, &now, !rests);
         rests
     }
 
@@ -264,7 +264,9 @@ where
     /// Settles or parks the current job.
     #[inline]
     fn conclude(&mut self, end: End<T, E>) {
-        self.snoozed = self.lodging.context().snoozed();
+        if !matches!(end, End::Returned(Ok(_))) {
+            self.snoozed = self.lodging.context().snoozed();
+        }
         let job = self.slot.take().or_else(|| self.lodging.take());
         self.lodging.vacate();
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {

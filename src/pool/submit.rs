@@ -244,11 +244,7 @@ async fn enter<J, T, E>(
 
 /// Submits a job if there is room now.
 #[inline]
-fn start<J, T, E>(
-    shared: &Arc<Shared<J, T, E>>,
-    job: J,
-    terms: Terms,
-) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
+fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
     let cell = Arc::new(Cell::new(Parcel::new(job)));
     let mut fx = Effects::default();
     let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {

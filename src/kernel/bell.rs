@@ -89,7 +89,8 @@ impl Bell {
         self.word.store(number << NUMBER_SHIFT, Ordering::Relaxed);
     }
 
-    /// The current job has ended: what is asked from here on is not meant for it.
+    /// The current job has ended or is parked: what is asked from here on is not meant for it. Not to be called once the
+    /// next one is claimed, as what has been asked of that would be forgotten.
     #[inline]
     pub(crate) fn end(&self) {
         // Ordering: Relaxed, as in `renew`: an `abort` that comes first was for a job that has ended, too.

@@ -288,7 +288,6 @@ where
             End::Late => self.late(job),
             End::Panicked(payload) => self.panicked(job, None, payload),
         }
-        self.account.batch.bell().end();
     }
 
     pub(super) fn stopped(&mut self, signal: Signal, job: Option<J>) {
@@ -306,6 +305,7 @@ where
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
         self.account.settled.push(Settlement { ended, cell, outcome });
+        self.account.batch.bell().end();
     }
 
     /// Tells the retry budget of the first attempts made since the last time.

@@ -165,6 +165,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         let place = state.places.get_mut(key).expect("a claimed job holds its place");
         place.standing = Standing::Parked(parking.cell);
         state.set_alarm(key, parking.due, parking.deadline);
+        // Before the next is claimed: what is asked of that one from then on must stay.
+        batch.bell.end();
         state.claim(batch, &now);
         state.balance(fx);
         Ok(())

@@ -209,11 +209,16 @@ where
         if timed && contain(|| rt.demand_timer()).is_err() {
             return Err(BuildError::NoTimer);
         }
-        limits.threads = rt.threads();
+        let threads = rt.threads();
+        limits.threads = threads;
         let exec = Arc::new(exec);
         let home = rt.clone();
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
-            Task::Runner => home.spawn(Runner::new(shared, exec.clone()).run()),
+            Task::Runner => {
+                // Borrowed by its own future: moved into it, it would take twice the room.
+                let mut runner = Runner::new(shared, exec.clone(), threads);
+                home.spawn(async move { runner.run().await });
+            }
             Task::Timer => home.spawn(Timer::new(shared).run()),
         };
         let options = Options {

@@ -3,6 +3,7 @@
 use super::shared::{PoolClock, ticks};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::engine::Now;
+use crate::rt::Others;
 use std::time::Duration;
 
 /// The most jobs that are claimed at once.
@@ -17,7 +18,6 @@ const QUICK: u32 = 1024;
 const SHORT: Duration = Duration::from_micros(100);
 
 /// How fast a runner gets through its jobs.
-#[derive(Default)]
 pub(super) struct Pace {
     /// When the batch was claimed; `None` if its length says nothing about jobs being short.
     began: Option<Ticks>,
@@ -28,9 +28,28 @@ pub(super) struct Pace {
     rested: Ticks,
     /// Jobs since the runner last found the queue empty.
     pub(super) spell: u32,
+    /// Whether the runtime has one thread: whoever submits runs when the runner does not.
+    alone: bool,
 }
 
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
+
 impl Pace {
+    pub(super) const fn new(threads: usize) -> Self {
+        Self { began: None, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+    }
+
+    /// Whom to let run, if anybody, before looking once more at a queue that was found empty or was not looked at.
+    pub(super) fn others(&mut self, rests: bool) -> Option<Others> {
+        let spell = std::mem::take(&mut self.spell);
+        if self.alone && !rests {
+            return (spell > 0).then_some(Others::Ready);
+        }
+        (rests || spell >= LINGER).then_some(Others::All)
+    }
+
     /// Chooses how many jobs to claim at once, more while all of a batch together were short, and whether to let other
     /// tasks run first. A job that has waited has done that already.
     #[inline]

@@ -49,10 +49,6 @@ use std::time::Duration;
 /// How many first attempts are told to the retry budget at once.
 const DEPOSIT: u32 = 32;
 
-/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
-/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
-const LINGER: u32 = 2;
-
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Starting,
@@ -96,7 +92,7 @@ where
     E: Send + 'static,
     X: Exec<J, T, E>,
 {
-    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>, threads: usize) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
         let bell = Arc::new(Bell::new());
@@ -112,11 +108,11 @@ where
             waits: None,
             account: Account::new(bell),
             fresh: 0,
-            pace: Pace::default(),
+            pace: Pace::new(threads),
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         poll_fn(|cx| {
             discard(self.account.batch.bell().attend(Some(cx.waker().clone())));
             Poll::Ready(())
@@ -137,14 +133,13 @@ where
             }
             let rests = self.turn();
             if self.account.batch.claims.is_empty() {
-                let looks_again = std::mem::take(&mut self.pace.spell) >= LINGER || rests;
-                if looks_again && self.shared.engine.linger(&mut self.account.batch) {
+                let others = self.pace.others(rests);
+                if others.is_some() && self.shared.engine.linger(&mut self.account.batch) {
                     self.stage = Stage::Starting;
-                    let others = if rests { rt::Others::All } else { rt::Others::Ready };
                     rt::let_run(others).await;
                     self.arrive();
                 } else if rests {
-                    rt::let_run(rt::Others::All).await;
+                    rt::let_run(others).await;
                 }
                 if self.account.batch.claims.is_empty() && self.leave() {
                     return;
@@ -160,10 +155,10 @@ where
 
     /// Tells of what has ended and claims, unless it is time to let other tasks run.
     fn turn(&mut self) -> bool {
-        let shared = self.shared.clone();
+        let Self { shared, account, pace, .. } = self;
         let now = Now::unread(shared.engine.clock());
-        let rests = self.pace.chooses_rest(&mut self.account.batch.burst, &now);
-        self.account.turn(&shared, &now, !rests);
+        let rests = pace.chooses_rest(&mut account.batch.burst, &now);
+        account.turn(shared, &now, !rests);
         rests
     }
 
@@ -264,7 +259,9 @@ where
     /// Settles or parks the current job.
     #[inline]
     fn conclude(&mut self, end: End<T, E>) {
-        self.snoozed = self.lodging.context().snoozed();
+        if !matches!(end, End::Returned(Ok(_))) {
+            self.snoozed = self.lodging.context().snoozed();
+        }
         let job = self.slot.take().or_else(|| self.lodging.take());
         self.lodging.vacate();
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {

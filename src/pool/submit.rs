@@ -33,7 +33,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// had been accepted and not started, and detaches it if it runs. To keep the job, use
     /// [`reserve`](Self::reserve) or [`submit_timeout`](Self::submit_timeout).
     pub async fn submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.job(job).submit().await
+        enter(&self.shared, job, Terms::PLAIN, Deserted::Detach).await
     }
 
     /// Submits a job if there is room now.
@@ -41,7 +41,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Errors
     /// Each gives the job back: [`Full`](SubmitError::Full) and [`Closed`](SubmitError::Closed).
     pub fn try_submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.job(job).try_submit()
+        start(&self.shared, job, Terms::PLAIN).map_err(Refused::without_waiting)
     }
 
     /// Submits a job; waits for room, but no longer than `timeout`.
@@ -75,12 +75,13 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(&self, job: J) -> Result<T, RunError<J, E>> {
-        self.job(job).run().await
+        let handle = enter(&self.shared, job, Terms::PLAIN, Deserted::Cancel).await?;
+        Ok(handle.cancel_on_drop().await?)
     }
 
     /// A job that is to be submitted with a key or a deadline of its own.
     pub fn job(&self, job: J) -> Submission<'_, J, T, E> {
-        Submission { shared: &self.shared, job, terms: Terms { lane: None, deadline: None } }
+        Submission { shared: &self.shared, job, terms: Terms::PLAIN }
     }
 }
 
@@ -92,6 +93,10 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// No key, and the pool's own deadline.
+    const PLAIN: Self = Self { lane: None, deadline: None };
+
+    #[inline]
     pub(super) fn request<C>(self, cell: C) -> Request<C> {
         Request { cell, lane: self.lane, deadline: self.deadline }
     }
@@ -157,7 +162,7 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Cancel safety
     /// As [`WorkerPool::submit`].
     pub async fn submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.enter(Deserted::Detach).await
+        enter(self.shared, self.job, self.terms, Deserted::Detach).await
     }
 
     /// Submits the job if there is room now, as [`WorkerPool::try_submit`] does.
@@ -165,10 +170,7 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Errors
     /// As [`WorkerPool::try_submit`].
     pub fn try_submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.admit().map_err(|refused| match refused {
-            Refused::Full(cell) => SubmitError::Full(take_job(&cell)),
-            Refused::Closed(cell) => SubmitError::Closed(take_job(&cell)),
-        })
+        start(self.shared, self.job, self.terms).map_err(Refused::without_waiting)
     }
 
     /// Submits the job; waits no longer than `timeout`, as [`WorkerPool::submit_timeout`] does.
@@ -179,8 +181,8 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Cancel safety
     /// As [`WorkerPool::submit_timeout`].
     pub async fn submit_timeout(self, timeout: Duration) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        let (shared, terms) = (self.shared, self.terms);
-        let cell = match self.admit() {
+        let Self { shared, job, terms } = self;
+        let cell = match start(shared, job, terms) {
             Ok(handle) => return Ok(handle),
             // In a handler of this pool too: this wait has an end.
             Err(refused) => refused.waits(shared)?,
@@ -213,37 +215,8 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(self) -> Result<T, RunError<J, E>> {
-        let handle = self.enter(Deserted::Cancel).await?;
+        let handle = enter(self.shared, self.job, self.terms, Deserted::Cancel).await?;
         Ok(handle.cancel_on_drop().await?)
-    }
-
-    async fn enter(self, deserted: Deserted) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        let (shared, terms) = (self.shared, self.terms);
-        match self.admit() {
-            Ok(handle) => Ok(handle),
-            Err(Refused::Full(cell)) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
-                Err(SubmitError::WouldDeadlock(take_job(&cell)))
-            }
-            Err(refused) => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
-        }
-    }
-
-    #[inline]
-    fn admit(self) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
-        let Self { shared, job, terms } = self;
-        let cell = Arc::new(Cell::new(Parcel::new(job)));
-        let mut fx = Effects::default();
-        let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
-            Admission::Accepted(ticket) => ticket,
-            Admission::Shedding(ticket, shed) => {
-                shared.shed(&shed, &mut fx);
-                ticket
-            }
-            Admission::Full(cell) => return Err(Refused::Full(cell)),
-            Admission::Closed(cell) => return Err(Refused::Closed(cell)),
-        };
-        shared.apply(&mut fx);
-        Ok(JobHandle::new(shared.clone(), cell, ticket))
     }
 }
 
@@ -253,12 +226,54 @@ impl<J: fmt::Debug, T, E> fmt::Debug for Submission<'_, J, T, E> {
     }
 }
 
+/// Submits a job; waits for room.
+async fn enter<J, T, E>(
+    shared: &Arc<Shared<J, T, E>>,
+    job: J,
+    terms: Terms,
+    deserted: Deserted,
+) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+    match start(shared, job, terms) {
+        Ok(handle) => Ok(handle),
+        Err(Refused::Full(cell)) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
+            Err(SubmitError::WouldDeadlock(take_job(&cell)))
+        }
+        Err(refused) => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
+    }
+}
+
+/// Submits a job if there is room now.
+#[inline]
+fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
+    let cell = Arc::new(Cell::new(Parcel::new(job)));
+    let mut fx = Effects::default();
+    let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
+        Admission::Accepted(ticket) => ticket,
+        Admission::Shedding(ticket, shed) => {
+            shared.shed(&shed, &mut fx);
+            ticket
+        }
+        Admission::Full(cell) => return Err(Refused::Full(cell)),
+        Admission::Closed(cell) => return Err(Refused::Closed(cell)),
+    };
+    shared.apply(&mut fx);
+    Ok(JobHandle::new(shared.clone(), cell, ticket))
+}
+
 enum Refused<J, T, E> {
     Full(JobCell<J, T, E>),
     Closed(JobCell<J, T, E>),
 }
 
 impl<J, T, E> Refused<J, T, E> {
+    /// The job, for a caller that does not wait.
+    fn without_waiting(self) -> SubmitError<J> {
+        match self {
+            Self::Full(cell) => SubmitError::Full(take_job(&cell)),
+            Self::Closed(cell) => SubmitError::Closed(take_job(&cell)),
+        }
+    }
+
     /// The job, if it is to wait for room.
     fn waits(self, shared: &Arc<Shared<J, T, E>>) -> Result<JobCell<J, T, E>, SubmitError<J>> {
         match self {

@@ -160,7 +160,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             state.release(permit, &now, fx);
             return Err(cell);
         }
-        let ticket = state.seat(permit, Entrant { cell, lane: Link::NONE, deadline: None }, &now);
+        let number = state.totals.accepted as u32;
+        let place = state.places.get_mut(permit).expect("a permit has a place");
+        (place.standing, place.number) = (Standing::Queued(cell), number);
+        let ticket = state.enqueue(permit, Link::NONE, None, &now);
         state.reserved -= 1;
         state.balance(fx);
         Ok(ticket)
@@ -249,24 +252,22 @@ impl<C: Claimed> State<C> {
 
     #[inline]
     pub(super) fn accept<K: Clock>(&mut self, entrant: Entrant<C>, now: &Now<'_, K>) -> Ticket {
-        let key = self.places.insert(Place::reserved());
-        self.seat(key, entrant, now)
+        let number = self.totals.accepted as u32;
+        let place = Place { standing: Standing::Queued(entrant.cell), number, lane: entrant.lane, ..Place::reserved() };
+        let key = self.places.insert(place);
+        self.enqueue(key, entrant.lane, entrant.deadline, now)
     }
 
-    /// Turns a place without a job into that of an accepted one.
+    /// The job of a place that was just taken joins its queue.
     #[inline]
-    fn seat<K: Clock>(&mut self, key: Key, entrant: Entrant<C>, now: &Now<'_, K>) -> Ticket {
+    fn enqueue<K: Clock>(&mut self, key: Key, lane: Link, deadline: Option<Ticks>, now: &Now<'_, K>) -> Ticket {
         let number = self.totals.accepted;
         self.totals.accepted += 1;
-        let place = self.places.get_mut(key).expect("a place that was just taken");
-        place.standing = Standing::Queued(entrant.cell);
-        place.number = number as u32;
-        place.lane = entrant.lane;
-        match entrant.lane.get() {
+        match lane.get() {
             None => self.ready.push_back(&mut self.places, key),
             Some(lane) => self.join_lane(lane, key),
         }
-        if let Some(deadline) = entrant.deadline.or(self.limits.deadline) {
+        if let Some(deadline) = deadline.or(self.limits.deadline) {
             let due = now.ticks().saturating_add(deadline);
             self.set_alarm(key, due, due);
         }

@@ -33,6 +33,11 @@ const KEPT_ENTRIES: usize = 1024;
 pub(crate) struct Key(u32);
 
 impl Key {
+    /// The place at `index`.
+    pub(crate) fn of(index: u32) -> Self {
+        Self(index)
+    }
+
     /// The place's position in the slab.
     #[inline]
     pub(crate) fn index(self) -> usize {

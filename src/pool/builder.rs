@@ -3,13 +3,14 @@
 use super::error::{BuildError, JobError};
 use super::handler::{Attempt, ByAttempt, ByHandler, ByState, Exec, Handler, JobFn};
 use super::runner::Runner;
-use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
+use super::shared::{DeadLetterHook, Launcher, Options, PoolClock, Shared, Task, ticks};
+use super::threads::Threads;
 use super::timer::Timer;
 use super::{Cx, WorkerPool};
 use crate::contain::contain;
 use crate::kernel::engine::{Engine, Limits};
 use crate::retry::RetryPolicy;
-use crate::rt::Runtime;
+use crate::rt::{Runtime, Timekeeper};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -31,16 +32,20 @@ const MAX_CAPACITY: usize = 1 << 31;
 /// | [`attempt_timeout`](Self::attempt_timeout) | none | the time of one attempt |
 /// | [`deadline`](Self::deadline) | none | the time of a job from its acceptance, waits included |
 /// | [`cancel_grace`](Self::cancel_grace) | zero | the time a cancelled attempt may still take |
+/// | [`thread_name`](Self::thread_name) | `flowgate` | the name of the threads of [`build_blocking`](Self::build_blocking) |
+/// | [`thread_keep_alive`](Self::thread_keep_alive) | 10 s | how long such a thread waits for more work |
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerPoolBuilder<J, T, E> {
     concurrency: Option<usize>,
     queue: Option<usize>,
     max_parked: Option<usize>,
-    retry: Option<RetryPolicy<E>>,
-    attempt_timeout: Option<Duration>,
-    deadline: Option<Duration>,
+    pub(super) retry: Option<RetryPolicy<E>>,
+    pub(super) attempt_timeout: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
     cancel_grace: Duration,
     on_dead_letter: Option<DeadLetterHook<J, E>>,
+    pub(super) thread_name: Option<String>,
+    pub(super) thread_keep_alive: Option<Duration>,
     of: std::marker::PhantomData<fn(J) -> T>,
 }
 
@@ -55,6 +60,8 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
             deadline: None,
             cancel_grace: Duration::ZERO,
             on_dead_letter: None,
+            thread_name: None,
+            thread_keep_alive: None,
             of: std::marker::PhantomData,
         }
     }
@@ -166,12 +173,9 @@ where
 
     fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
         let mut limits = self.check()?;
+        self.refuse_thread_options()?;
         let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
-        let timed = self.attempt_timeout.is_some()
-            || self.deadline.is_some()
-            || !self.cancel_grace.is_zero()
-            || self.retry.as_ref().is_some_and(RetryPolicy::retries);
-        if timed && contain(|| rt.demand_timer()).is_err() {
+        if self.is_timed() && contain(|| rt.demand_timer()).is_err() {
             return Err(BuildError::NoTimer);
         }
         limits.parallelism = rt.threads().min(limits.concurrency);
@@ -179,8 +183,21 @@ where
         let home = rt.clone();
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
             Task::Runner => home.spawn(Runner::new(shared, exec.clone()).run()),
-            Task::Timer => home.spawn(Timer::new(shared).run()),
+            Task::Timer | Task::SpareTimer => home.spawn(Timer::new(shared).run()),
+            // No task of this pool waits for a thread.
+            Task::Thread => {}
         };
+        Ok(self.open(limits, Arc::new(launch), Timekeeper::Runtime(rt), None))
+    }
+
+    /// The pool, all options checked.
+    pub(super) fn open(
+        self,
+        limits: Limits,
+        launcher: Launcher<J, T, E>,
+        time: Timekeeper,
+        threads: Option<Arc<Threads>>,
+    ) -> WorkerPool<J, T, E> {
         let options = Options {
             retry: self.retry.filter(RetryPolicy::retries),
             attempt_timeout: self.attempt_timeout,
@@ -188,10 +205,18 @@ where
             on_dead_letter: self.on_dead_letter,
         };
         let engine = Engine::new(limits, PoolClock::new());
-        Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch), rt)) })
+        WorkerPool { shared: Arc::new(Shared::new(engine, options, launcher, time, threads)) }
     }
 
-    fn check(&self) -> Result<Limits, BuildError> {
+    /// Whether an option needs a timer.
+    pub(super) fn is_timed(&self) -> bool {
+        self.attempt_timeout.is_some()
+            || self.deadline.is_some()
+            || !self.cancel_grace.is_zero()
+            || self.retry.as_ref().is_some_and(RetryPolicy::retries)
+    }
+
+    pub(super) fn check(&self) -> Result<Limits, BuildError> {
         let slots = format!("1 to {MAX_CONCURRENCY}");
         let concurrency = self.concurrency.ok_or_else(|| refusal("concurrency", "not set", slots.clone()))?;
         if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
@@ -226,7 +251,7 @@ where
     }
 }
 
-fn refusal(option: &'static str, value: impl fmt::Display, allowed: String) -> BuildError {
+pub(super) fn refusal(option: &'static str, value: impl fmt::Display, allowed: String) -> BuildError {
     BuildError::Option { option, value: value.to_string(), allowed }
 }
 
@@ -240,6 +265,8 @@ impl<J, T, E> fmt::Debug for WorkerPoolBuilder<J, T, E> {
             .field("attempt_timeout", &self.attempt_timeout)
             .field("deadline", &self.deadline)
             .field("cancel_grace", &self.cancel_grace)
+            .field("thread_name", &self.thread_name)
+            .field("thread_keep_alive", &self.thread_keep_alive)
             .finish_non_exhaustive()
     }
 }

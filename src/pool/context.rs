@@ -2,8 +2,11 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use super::threads::Ear;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::cell::Signal;
+use crate::kernel::engine::Ticket;
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
 use crate::shim::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -23,6 +26,8 @@ pub(super) struct Context {
     deadline: AtomicU64,
     epoch: Instant,
     pool: Weak<dyn Any + Send + Sync>,
+    /// Where a handler that is not polled hears that it should stop.
+    ear: Option<Ear>,
     stop: Mutex<Stop>,
     /// Nanoseconds until the next attempt, or `AWAKE`.
     snooze: AtomicU64,
@@ -35,12 +40,13 @@ struct Stop {
 }
 
 impl Context {
-    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant) -> Self {
+    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant, ear: Option<Ear>) -> Self {
         Self {
             attempt: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
             epoch,
             pool,
+            ear,
             stop: Mutex::default(),
             snooze: AtomicU64::new(AWAKE),
         }
@@ -48,23 +54,32 @@ impl Context {
 
     /// A fresh one for the same runner.
     pub(super) fn successor(&self) -> Self {
-        Self::new(self.pool.clone(), self.epoch)
+        Self::new(self.pool.clone(), self.epoch, self.ear.as_ref().map(Ear::successor))
     }
 
     /// Forgets what the last attempt left.
     pub(super) fn reset(&mut self) {
         let stop = self.stop.get_mut();
         if stop.cancelled || stop.token.is_some() {
-            *stop = Stop::default();
+            let Stop { token, .. } = std::mem::take(stop);
+            forget(self.ear.as_ref(), token);
         }
         *self.snooze.get_mut() = AWAKE;
     }
 
     /// Begins an attempt.
-    pub(super) fn begin(&self, attempt: u32, deadline: Ticks) {
+    pub(super) fn begin(&self, ticket: Ticket, attempt: u32, deadline: Ticks) {
         // Ordering: Relaxed. Whoever reads them has got the context through the handler, which is called after this.
         self.attempt.store(attempt, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
+        if let Some(ear) = &self.ear {
+            ear.begin(ticket);
+        }
+    }
+
+    /// What the attempt has heard on a thread; to others it is not said here.
+    pub(super) fn heard(&self) -> Signal {
+        self.ear.as_ref().map_or(Signal::Run, Ear::heard)
     }
 
     pub(super) fn attempt(&self) -> u32 {
@@ -91,14 +106,27 @@ impl Context {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.stop.lock().cancelled
+        if self.stop.lock().cancelled {
+            return true;
+        }
+        let Some(ear) = &self.ear else { return false };
+        let cancelled = ear.hear() > Signal::Run || self.deadline().is_some_and(|deadline| deadline <= rt::now());
+        if cancelled {
+            self.cancel();
+        }
+        cancelled
     }
 
     fn token(&self) -> CancellationToken {
-        let mut stop = self.stop.lock();
-        let token = stop.token.get_or_insert_default().clone();
-        let cancelled = stop.cancelled;
-        drop(stop);
+        let (token, fresh, mut cancelled) = {
+            let mut stop = self.stop.lock();
+            let fresh = stop.token.is_none();
+            (stop.token.get_or_insert_default().clone(), fresh, stop.cancelled)
+        };
+        if let Some(ear) = self.ear.as_ref().filter(|_| fresh) {
+            ear.lend(token.clone());
+            cancelled |= ear.ask() > Signal::Run;
+        }
         if cancelled {
             token.cancel();
         }
@@ -109,6 +137,20 @@ impl Context {
         // Ordering: Relaxed. The handler that stored it was polled by the task that reads it.
         let nanos = self.snooze.load(Ordering::Relaxed);
         (nanos != AWAKE).then(|| Duration::from_nanos(nanos))
+    }
+}
+
+/// The attempt that had made `token` is over.
+fn forget(ear: Option<&Ear>, token: Option<CancellationToken>) {
+    if let (Some(ear), Some(_)) = (ear, &token) {
+        ear.forget();
+    }
+    discard(token);
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        forget(self.ear.as_ref(), self.stop.get_mut().token.take());
     }
 }
 

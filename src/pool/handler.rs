@@ -165,7 +165,7 @@ impl<J> Home<J> {
         &self.context
     }
 
-    fn cx(self: &Arc<Self>) -> Cx
+    pub(super) fn cx(self: &Arc<Self>) -> Cx
     where
         J: Send + 'static,
     {
@@ -188,7 +188,7 @@ pub(super) trait Exec<J, T, E>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, E>> + Send + 'a;
 }
 
-fn lent<J>(slot: &mut Option<J>) -> &mut J {
+pub(super) fn lent<J>(slot: &mut Option<J>) -> &mut J {
     slot.as_mut().expect("an attempt begins with its job in the slot")
 }
 

@@ -32,6 +32,7 @@ mod shared;
 mod shutdown;
 mod stats;
 mod submit;
+mod threads;
 mod timer;
 mod verdict;
 

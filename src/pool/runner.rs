@@ -31,8 +31,9 @@ use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
 use super::error::JobError;
 use super::handler::{Exec, Home};
-use super::nested::{Waits, within};
+use super::nested::{self, Waits, within};
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
+use super::threads::Ear;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::Signal;
@@ -110,7 +111,8 @@ where
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
-        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
+        let ear = shared.threads.as_ref().map(|threads| Ear::new(threads.clone(), shared.stops()));
+        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch(), ear));
         Self {
             shared,
             exec,
@@ -197,7 +199,7 @@ where
         let attempted = !late && signal == Signal::Run;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.home.context().begin(attempts.saturating_add(1), deadline);
+            self.home.context().begin(ticket, attempts.saturating_add(1), deadline);
             self.fresh += u32::from(retries && history.is_none());
         }
         self.slot = Some(job);
@@ -266,12 +268,10 @@ where
     #[inline]
     fn conclude(&mut self, end: End<T, E>) {
         self.snoozed = self.home.context().snoozed();
+        let heard = self.home.context().heard();
         let home = self.home.vacate();
         let job = self.slot.take().or(home);
-        if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
-            // A handle has left the handler: its wait must not be counted against the next job.
-            self.waits = None;
-        }
+        nested::attempt_over(&mut self.waits, &self.shared);
         if self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.lending)) {
             self.shared.engine.take_back();
         }
@@ -280,7 +280,7 @@ where
                 discard(job);
                 self.settle(Bin::Succeeded, Ok(value));
             }
-            End::Returned(Err(error)) => match self.signal() {
+            End::Returned(Err(error)) => match self.signal().max(heard) {
                 Signal::Run => self.failed(job, Some(error), None),
                 signal => {
                     discard(error);

@@ -2,15 +2,16 @@
 
 use super::error::{Failure, JobError};
 use super::nested::PoolId;
+use super::threads::{Stops, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::cell::{Cell, Settled, Signal};
 use crate::kernel::engine::{Batch, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
-use crate::rt::{self, Instant, Runtime};
+use crate::rt::{self, Instant, Timekeeper};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -53,6 +54,10 @@ pub(super) struct Options<J, E> {
 pub(super) enum Task {
     Runner,
     Timer,
+    /// A timer in place of one that a runtime has dropped; only for pools on threads.
+    SpareTimer,
+    /// A thread, for a shift that is there already; only for pools on threads.
+    Thread,
 }
 
 /// Starts a task; it alone knows the runtime and the handler's type.
@@ -74,8 +79,10 @@ pub(super) struct Shared<J, T, E> {
     pub(super) harvest: Mutex<Harvest<J, E>>,
     /// The clones of the public handle. The last one to go aborts the pool.
     pub(super) owners: AtomicUsize,
-    /// For waits of callers that are on no runtime.
-    pub(super) rt: Runtime,
+    /// For waits of callers.
+    pub(super) time: Timekeeper,
+    /// What its runners stand on, if that is threads.
+    pub(super) threads: Option<Arc<Threads>>,
     /// Emptied when the pool ends, so that the handler goes with it and not with the last job handle.
     launcher: Mutex<Option<Launcher<J, T, E>>>,
 }
@@ -162,14 +169,16 @@ impl<J, T, E> Shared<J, T, E> {
         engine: Engine<JobCell<J, T, E>, PoolClock>,
         options: Options<J, E>,
         launcher: Launcher<J, T, E>,
-        rt: Runtime,
+        time: Timekeeper,
+        threads: Option<Arc<Threads>>,
     ) -> Self {
         Self {
             engine,
             options,
             harvest: Mutex::new(Harvest::default()),
             owners: AtomicUsize::new(1),
-            rt,
+            time,
+            threads,
             launcher: Mutex::new(Some(launcher)),
         }
     }
@@ -195,7 +204,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Starts a task; `false` if the pool has ended.
-    fn launch(self: &Arc<Self>, task: Task) -> bool {
+    pub(super) fn launch(self: &Arc<Self>, task: Task) -> bool {
         let launcher = self.launcher.lock().clone();
         let Some(launch) = launcher else { return false };
         launch(task, self.clone());
@@ -235,6 +244,9 @@ impl<J, T, E> Shared<J, T, E> {
             let mut fx = Effects::default();
             self.engine.nudge(ticket, &mut fx);
             self.apply(&mut fx);
+            if let Some(threads) = &self.threads {
+                threads.announce(Some(ticket.number));
+            }
         }
     }
 
@@ -283,6 +295,10 @@ impl<J, T, E> Shared<J, T, E> {
         }
         self.engine.published(waited, &mut fx);
         self.apply(&mut fx);
+        if let Some(threads) = &self.threads {
+            threads.close();
+            threads.announce(None);
+        }
     }
 
     /// The outcome of a job that the end of the pool kept from its next attempt.
@@ -308,5 +324,19 @@ impl<J, T, E> Shared<J, T, E> {
     pub(super) fn dismiss(&self) {
         let launcher = self.launcher.lock().take();
         discard(launcher);
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Shared<J, T, E> {
+    /// For attempts that ask whether they should stop.
+    pub(super) fn stops(self: &Arc<Self>) -> Weak<dyn Stops> {
+        let weak: Weak<Self> = Arc::downgrade(self);
+        weak
+    }
+}
+
+impl<J: Send, T: Send, E: Send> Stops for Shared<J, T, E> {
+    fn stop_of(&self, ticket: Ticket) -> Signal {
+        self.engine.stop_of(ticket)
     }
 }

@@ -70,7 +70,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
             Err(Refused::Full(cell)) => cell,
         };
         let mut line = InLine::new(self.shared.clone(), cell, Deserted::Detach);
-        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(timeout)));
+        let mut sleep = pin!(self.shared.time.sleep_until(rt::after(timeout)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
                 return Poll::Ready(submitted);
@@ -79,16 +79,6 @@ impl<J, T, E> WorkerPool<J, T, E> {
             Poll::Ready(line.give_up())
         })
         .await
-    }
-
-    /// Submits a job from a thread outside the runtime; blocks the thread until there is room.
-    ///
-    /// Do not call it from async code: it would block the runtime's thread, as any blocking call does.
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit).
-    pub fn blocking_submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        rt::block_on(self.submit(job))
     }
 
     /// Reserves a place; waits for one, first come first served. The permit then submits a job without waiting.

@@ -2,6 +2,7 @@
 
 use super::running::{Batch, Ended};
 use super::{Bin, Claimed, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use crate::kernel::cell::Signal;
 use std::task::{Poll, Waker};
 
 /// How one job left the pool when everything was swept out.
@@ -44,11 +45,33 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         Some(cell)
     }
 
-    /// Wakes the runner of a pending job, so that it looks at the cell's signal and makes its waker known again.
+    /// Wakes the runner of a pending job, so that it looks at the cell's signal and makes its waker known again; of one
+    /// whose handler is being called, notes that it has been told.
     pub(crate) fn nudge(&self, ticket: Ticket, fx: &mut Effects) {
         let mut state = self.state.lock();
-        if let Some(Standing::Suspended(_, waker)) = state.place(ticket).map(|place| &mut place.standing) {
-            fx.wakers.extend(waker.take().map(Due::Wake));
+        let cell = match state.place(ticket).map(|place| &mut place.standing) {
+            Some(Standing::Suspended(_, waker)) => {
+                fx.wakers.extend(waker.take().map(Due::Wake));
+                None
+            }
+            // Its runner has the cell, and so does the caller.
+            Some(standing @ (Standing::Active | Standing::Taken(_))) => {
+                Some(std::mem::replace(standing, Standing::Told))
+            }
+            _ => None,
+        };
+        drop(state);
+        drop(cell);
+    }
+
+    /// What a running job has been asked to do, for a handler that is not polled.
+    pub(crate) fn stop_of(&self, ticket: Ticket) -> Signal {
+        let mut state = self.state.lock();
+        let told = matches!(state.place(ticket).map(|place| &place.standing), Some(Standing::Told));
+        match state.phase {
+            Phase::Aborted => Signal::Abort,
+            _ if told => Signal::Cancel,
+            _ => Signal::Run,
         }
     }
 

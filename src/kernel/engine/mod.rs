@@ -12,6 +12,7 @@
 //! | `Queued` | the cell, listed in `ready` | `Active`, `Taken` (claimed), free (withdrawn, late, swept) |
 //! | `Taken` | the cell, and so does the runner that took it along with another | `Suspended`, `Parked`, `Queued` at the front (given back), free (reclaimed, or ended) |
 //! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
+//! | `Told` | nothing: as `Active`, and its job has been cancelled since | as `Active` |
 //! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -147,6 +148,7 @@ enum Standing<C> {
     Queued(C),
     Taken(C),
     Active,
+    Told,
     Suspended(C, Option<Waker>),
     Parked(C),
 }

@@ -10,3 +10,4 @@ mod nested;
 mod ordered;
 mod promises;
 mod seed_defects;
+mod threads;

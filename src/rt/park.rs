@@ -1,0 +1,140 @@
+//! Waiting on a thread: it sleeps until it is woken, or until a moment that what it polls has named.
+
+use crate::shim::atomic::{AtomicU8, Ordering};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+/// Wakes one thread.
+struct Parker {
+    thread: Thread,
+    /// Whether there has been a wake-up since the last look. The thread's own token would not do: whoever else parks on
+    /// the thread, in a handler or in a nested [`block_on`], may use it up.
+    woken: AtomicU8,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Ordering: AcqRel pairs with the swap in `wait`: what was done before the wake-up is visible after it.
+        if self.woken.swap(1, Ordering::AcqRel) == 0 {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Parker {
+    /// Sleeps until there has been a wake-up, or until `until`.
+    fn wait(&self, until: Option<Instant>) {
+        // Ordering: AcqRel, see `wake_by_ref`.
+        while self.woken.swap(0, Ordering::AcqRel) == 0 {
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => std::thread::park(),
+                Some(left) if left.is_zero() => return,
+                Some(left) => std::thread::park_timeout(left),
+            }
+        }
+    }
+}
+
+struct Own {
+    parker: Arc<Parker>,
+    waker: Waker,
+}
+
+thread_local! {
+    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    /// How many calls of `block_on` are under way on this thread.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The earliest moment at which the future that is being polled wants to be polled again.
+    static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// This thread's parker; a fresh one where thread-locals are being destroyed.
+fn own() -> (Arc<Parker>, Waker) {
+    let known = OWN.try_with(|own| {
+        let mut own = own.borrow_mut();
+        let own = own.get_or_insert_with(fresh);
+        (own.parker.clone(), own.waker.clone())
+    });
+    known.unwrap_or_else(|_| {
+        let Own { parker, waker } = fresh();
+        (parker, waker)
+    })
+}
+
+fn fresh() -> Own {
+    let parker = Arc::new(Parker { thread: std::thread::current(), woken: AtomicU8::new(0) });
+    Own { waker: Waker::from(parker.clone()), parker }
+}
+
+/// One call of `block_on`. What an enclosing one had noted is put back when it ends.
+struct Level {
+    parker: Arc<Parker>,
+    outer: Option<Instant>,
+}
+
+impl Level {
+    fn enter(parker: Arc<Parker>) -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self { parker, outer: UNTIL.take() }
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        let depth = DEPTH.get() - 1;
+        DEPTH.set(depth);
+        UNTIL.set(self.outer);
+        if depth > 0 {
+            // A wake-up that was meant for the enclosing call may have been used up here.
+            // Ordering: AcqRel, see `wake_by_ref`.
+            self.parker.woken.swap(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Runs `future` on the calling thread, which sleeps while it is pending.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let (parker, waker) = own();
+    let level = Level::enter(parker);
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        level.parker.wait(UNTIL.take());
+    }
+}
+
+/// Sleeps on the calling thread until `waker`, which [`thread_waker`] gave, is woken, or until `until`.
+pub(super) fn park_until(until: Option<Instant>) {
+    own().0.wait(until);
+}
+
+/// Wakes the calling thread from [`park_until`].
+pub(super) fn thread_waker() -> Waker {
+    own().1
+}
+
+/// Whether a [`block_on`] of this thread polls with `waker`.
+pub(super) fn is_ours(waker: &Waker) -> bool {
+    DEPTH.get() > 0 && OWN.with(|own| own.borrow().as_ref().is_some_and(|own| own.waker.will_wake(waker)))
+}
+
+/// Asks the [`block_on`] that polls with `waker` to poll again at `until`. `false`: another executor does.
+pub(super) fn wake_at(waker: &Waker, until: Instant) -> bool {
+    let ours = is_ours(waker);
+    if ours {
+        UNTIL.set(Some(UNTIL.get().map_or(until, |known| known.min(until))));
+    }
+    ours
+}

@@ -39,6 +39,9 @@ impl Loan {
 
     /// A wait is over.
     pub(in crate::pool) fn end<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
+        if shared.threads.is_none() {
+            return;
+        }
         let mut state = self.0.lock();
         state.waits -= 1;
         if state.waits == 0 {
@@ -48,7 +51,9 @@ impl Loan {
 
     /// The attempt is over, whatever has become of its waits.
     pub(in crate::pool) fn close<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
-        self.0.lock().take_back(shared);
+        if shared.threads.is_some() {
+            self.0.lock().take_back(shared);
+        }
     }
 }
 

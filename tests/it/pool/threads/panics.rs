@@ -69,7 +69,7 @@ impl Drop for Touchy {
 fn values_that_panic_when_dropped_end_no_thread() {
     alone(|| {
         let pool = options::<Option<Touchy>, Option<Touchy>, ()>(1, 4)
-            .build_blocking(|job, _| Ok(job.is_some().then_some(Touchy)))
+            .build_blocking(|job, _| Ok(job.is_some().then(|| Touchy)))
             .unwrap();
         for _ in 0..3 {
             // The job is dropped when it has succeeded, the result because nobody takes it.

@@ -25,8 +25,9 @@ mod rt;
 mod shim;
 
 pub use pool::{
-    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Permit, PoolStats, Report,
-    ReserveError, RunError, Shutdown, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Overflow, Permit, PoolStats,
+    Report, ReserveError, RunError, Shutdown, Submission, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder,
+    WouldDeadlock,
 };
 pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,

@@ -95,9 +95,29 @@ pub(crate) fn random() -> u64 {
     fastrand::u64(..)
 }
 
+/// Which other tasks to let run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Others {
+    /// Those that are ready now.
+    Ready,
+    /// Also those that an event of the outside world makes ready, or that are letting others run themselves.
+    All,
+}
+
 /// Lets other tasks run.
-pub(crate) async fn yield_now() {
-    tokio::task::yield_now().await;
+pub(crate) async fn let_run(others: Others) {
+    if matches!(others, Others::All) {
+        return tokio::task::yield_now().await;
+    }
+    let mut went = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut went, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The moment `duration` from now; one in the far future, if there is no such moment.
@@ -143,6 +163,13 @@ impl Timekeeper {
     /// The one of a pool without a runtime. A thread of it will be called `name`.
     pub(crate) fn threads(name: String) -> Self {
         Self::Threads(Sleeper::new(name))
+    }
+
+    /// Panics if it cannot keep time.
+    pub(crate) fn demand_timer(&self) {
+        if let Self::Runtime(rt) = self {
+            rt.demand_timer();
+        }
     }
 
     /// Ready at `deadline`.

@@ -36,15 +36,10 @@ use super::slab::{Key, Slab};
 use crate::shim::Mutex;
 use std::task::{Poll, Waker};
 
-/// What the caller does about a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many threads the caller is to start; they are counted already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "shifts wait for threads"]
-pub(crate) enum Need {
-    /// Start one; it is counted already.
-    Start,
-    /// Those that exist are enough, or as many as there may be.
-    Nothing,
-}
+pub(crate) struct Need(pub(crate) usize);
 
 /// What a thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +59,10 @@ pub(crate) struct Crew {
 
 #[derive(Debug)]
 struct State {
-    limit: usize,
+    /// The pool's slots.
+    slots: usize,
+    /// The lenders, and the timer.
+    extra: usize,
     threads: usize,
     busy: usize,
     open: usize,
@@ -74,9 +72,9 @@ struct State {
 }
 
 impl Crew {
-    /// No thread, and at most `limit` of them.
-    pub(crate) fn new(limit: usize) -> Self {
-        let state = State { limit, threads: 0, busy: 0, open: 0, closed: false, waiting: Slab::new() };
+    /// No thread, and at most `slots` of them.
+    pub(crate) fn new(slots: usize) -> Self {
+        let state = State { slots, extra: 0, threads: 0, busy: 0, open: 0, closed: false, waiting: Slab::new() };
         Self { state: Mutex::new(state) }
     }
 
@@ -90,13 +88,20 @@ impl Crew {
     /// One more thread may exist: a busy one waits for the others, or is the timer's.
     pub(crate) fn widen(&self) -> Need {
         let mut state = self.state.lock();
-        state.limit += 1;
+        state.extra += 1;
         state.need()
     }
 
     /// The reason for that one is gone.
     pub(crate) fn narrow(&self) {
-        self.state.lock().limit -= 1;
+        self.state.lock().extra -= 1;
+    }
+
+    /// The slots may have changed; `slots` reads them under the lock of this, so that the last to read is right.
+    pub(crate) fn resize(&self, slots: impl FnOnce() -> usize) -> Need {
+        let mut state = self.state.lock();
+        state.slots = slots();
+        state.need()
     }
 
     /// A free thread has got a shift from the queue.
@@ -110,7 +115,7 @@ impl Crew {
     pub(crate) fn rest(&self, wake: &mut Vec<Waker>) -> Next {
         let mut state = self.state.lock();
         state.busy -= 1;
-        let surplus = state.closed || state.threads > state.limit;
+        let surplus = state.closed || state.threads > state.limit();
         if surplus { state.leave(wake) } else { Next::Wait }
     }
 
@@ -172,13 +177,16 @@ impl State {
         self.threads - self.busy
     }
 
+    fn limit(&self) -> usize {
+        self.slots + self.extra
+    }
+
     /// Restores invariant 2.
     fn need(&mut self) -> Need {
-        if self.free() < self.open && self.threads < self.limit {
-            self.threads += 1;
-            return Need::Start;
-        }
-        Need::Nothing
+        let missing = self.open.saturating_sub(self.free());
+        let start = missing.min(self.limit().saturating_sub(self.threads));
+        self.threads += start;
+        Need(start)
     }
 
     /// Lets a free thread go, if invariant 3 allows it.

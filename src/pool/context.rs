@@ -2,14 +2,13 @@
 
 use super::WeakPool;
 use super::shared::Shared;
-use super::threads::Ear;
+use super::threads::Ringer;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::Signal;
-use crate::kernel::engine::Ticket;
+use crate::kernel::bell::Bell;
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -26,11 +25,16 @@ pub(super) struct Context {
     deadline: AtomicU64,
     epoch: Instant,
     pool: Weak<dyn Any + Send + Sync>,
-    /// Where a handler that is not polled hears that it should stop.
-    ear: Option<Ear>,
     stop: Mutex<Stop>,
+    /// Whether `stop` or `snooze` have been used.
+    touched: AtomicBool,
     /// Nanoseconds until the next attempt, or `AWAKE`.
     snooze: AtomicU64,
+    /// The number of the job, under which the bell tells of it.
+    number: AtomicU64,
+    bell: Arc<Bell>,
+    /// Of a handler on a thread, which nobody polls: has its tokens cancelled.
+    ringer: Option<Arc<Ringer>>,
 }
 
 #[derive(Default)]
@@ -40,46 +44,57 @@ struct Stop {
 }
 
 impl Context {
-    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant, ear: Option<Ear>) -> Self {
+    pub(super) fn new(
+        pool: Weak<dyn Any + Send + Sync>,
+        epoch: Instant,
+        bell: Arc<Bell>,
+        ringer: Option<Arc<Ringer>>,
+    ) -> Self {
         Self {
             attempt: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
             epoch,
             pool,
-            ear,
             stop: Mutex::default(),
+            touched: AtomicBool::new(false),
             snooze: AtomicU64::new(AWAKE),
+            number: AtomicU64::new(0),
+            bell,
+            ringer,
         }
     }
 
     /// A fresh one for the same runner.
     pub(super) fn successor(&self) -> Self {
-        Self::new(self.pool.clone(), self.epoch, self.ear.as_ref().map(Ear::successor))
+        Self::new(self.pool.clone(), self.epoch, self.bell.clone(), self.ringer.clone())
     }
 
     /// Forgets what the last attempt left.
-    pub(super) fn reset(&mut self) {
-        let stop = self.stop.get_mut();
-        if stop.cancelled || stop.token.is_some() {
-            let Stop { token, .. } = std::mem::take(stop);
-            forget(self.ear.as_ref(), token);
+    pub(super) fn reset(&self) {
+        // Ordering: Relaxed. Whoever touched it has let go of it, and the caller has seen that.
+        if self.touched.load(Ordering::Relaxed) {
+            self.touched.store(false, Ordering::Relaxed);
+            self.forget();
+            self.snooze.store(AWAKE, Ordering::Relaxed);
         }
-        *self.snooze.get_mut() = AWAKE;
+    }
+
+    /// The token of an attempt that is over is told nothing more.
+    fn forget(&self) {
+        let Stop { token, .. } = std::mem::take(&mut *self.stop.lock());
+        if let (Some(ringer), Some(_)) = (&self.ringer, &token) {
+            // Ordering: Relaxed, see `begin`.
+            ringer.forget(self.number.load(Ordering::Relaxed));
+        }
+        discard(token);
     }
 
     /// Begins an attempt.
-    pub(super) fn begin(&self, ticket: Ticket, attempt: u32, deadline: Ticks) {
+    pub(super) fn begin(&self, number: u64, attempt: u32, deadline: Ticks) {
         // Ordering: Relaxed. Whoever reads them has got the context through the handler, which is called after this.
+        self.number.store(number, Ordering::Relaxed);
         self.attempt.store(attempt, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
-        if let Some(ear) = &self.ear {
-            ear.begin(ticket);
-        }
-    }
-
-    /// What the attempt has heard on a thread; to others it is not said here.
-    pub(super) fn heard(&self) -> Signal {
-        self.ear.as_ref().map_or(Signal::Run, Ear::heard)
     }
 
     pub(super) fn attempt(&self) -> u32 {
@@ -96,6 +111,7 @@ impl Context {
     pub(super) fn cancel(&self) {
         let token = {
             let mut stop = self.stop.lock();
+            self.touch();
             stop.cancelled = true;
             stop.token.clone()
         };
@@ -106,31 +122,36 @@ impl Context {
     }
 
     fn is_cancelled(&self) -> bool {
-        if self.stop.lock().cancelled {
-            return true;
-        }
-        let Some(ear) = &self.ear else { return false };
-        let cancelled = ear.hear() > Signal::Run || self.deadline().is_some_and(|deadline| deadline <= rt::now());
-        if cancelled {
-            self.cancel();
-        }
-        cancelled
+        // Ordering: Relaxed, see `begin`. The bell knows of what the runner has not heard yet.
+        self.bell.is_stopped(self.number.load(Ordering::Relaxed)) || self.stop.lock().cancelled || self.is_out_of_time()
+    }
+
+    /// Whether the deadline has passed of an attempt on a thread, which nobody else can tell.
+    fn is_out_of_time(&self) -> bool {
+        self.ringer.is_some() && self.deadline().is_some_and(|deadline| deadline <= rt::now())
     }
 
     fn token(&self) -> CancellationToken {
-        let (token, fresh, mut cancelled) = {
+        let (token, fresh) = {
             let mut stop = self.stop.lock();
+            self.touch();
             let fresh = stop.token.is_none();
-            (stop.token.get_or_insert_default().clone(), fresh, stop.cancelled)
+            (stop.token.get_or_insert_default().clone(), fresh)
         };
-        if let Some(ear) = self.ear.as_ref().filter(|_| fresh) {
-            ear.lend(token.clone());
-            cancelled |= ear.ask() > Signal::Run;
+        if let Some(ringer) = self.ringer.as_ref().filter(|_| fresh) {
+            // Ordering: Relaxed, see `begin`.
+            ringer.listen(self.number.load(Ordering::Relaxed), token.clone());
         }
-        if cancelled {
+        if self.is_cancelled() {
             token.cancel();
         }
         token
+    }
+
+    /// Notes that there is something to forget at the end of the attempt.
+    fn touch(&self) {
+        // Ordering: Relaxed, see `reset`.
+        self.touched.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn snoozed(&self) -> Option<Duration> {
@@ -140,17 +161,9 @@ impl Context {
     }
 }
 
-/// The attempt that had made `token` is over.
-fn forget(ear: Option<&Ear>, token: Option<CancellationToken>) {
-    if let (Some(ear), Some(_)) = (ear, &token) {
-        ear.forget();
-    }
-    discard(token);
-}
-
 impl Drop for Context {
     fn drop(&mut self) {
-        forget(self.ear.as_ref(), self.stop.get_mut().token.take());
+        self.forget();
     }
 }
 
@@ -168,7 +181,7 @@ impl fmt::Debug for Context {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use flowgate::{Cx, WorkerPool};
 ///
-/// async fn describe(_: &(), job: &mut &'static str, cx: Cx) -> Result<String, ()> {
+/// async fn describe(_: &(), job: &mut &'static str, cx: &Cx) -> Result<String, ()> {
 ///     Ok(format!("{job}, attempt {}, cancelled: {}", cx.attempt(), cx.is_cancelled()))
 /// }
 /// let pool = WorkerPool::builder().concurrency(2).build_with((), describe).unwrap();
@@ -210,8 +223,8 @@ impl Cx {
     /// Whether this attempt has been cut short: its job was cancelled, it ran out of time, or the pool was aborted.
     ///
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
-    /// handlers of such pools, and for tasks that a handler has started. A handler hears of it when it awaits: a loop that
-    /// never does is not told.
+    /// handlers of such pools, for tasks that a handler has started, and for loops that do not await. Running out of time
+    /// is heard at an await only.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context().is_cancelled()
@@ -240,6 +253,7 @@ impl Cx {
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(AWAKE - 1).min(AWAKE - 1);
         // Ordering: Relaxed, read in `snoozed` by the task that polls the handler.
         self.context().snooze.store(nanos, Ordering::Relaxed);
+        self.context().touch();
     }
 
     /// The pool that runs this attempt, to submit more jobs to. `None` if its types are others than those named.

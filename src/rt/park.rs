@@ -1,6 +1,6 @@
 //! Waiting on a thread: it sleeps until it is woken, or until a moment that what it polls has named.
 
-use crate::shim::atomic::{AtomicU8, Ordering};
+use crate::shim::atomic::{AtomicBool, Ordering};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
@@ -14,7 +14,7 @@ struct Parker {
     thread: Thread,
     /// Whether there has been a wake-up since the last look. The thread's own token would not do: whoever else parks on
     /// the thread, in a handler or in a nested [`block_on`], may use it up.
-    woken: AtomicU8,
+    woken: AtomicBool,
 }
 
 impl Wake for Parker {
@@ -24,7 +24,7 @@ impl Wake for Parker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Ordering: AcqRel pairs with the swap in `wait`: what was done before the wake-up is visible after it.
-        if self.woken.swap(1, Ordering::AcqRel) == 0 {
+        if !self.woken.swap(true, Ordering::AcqRel) {
             self.thread.unpark();
         }
     }
@@ -34,7 +34,7 @@ impl Parker {
     /// Sleeps until there has been a wake-up, or until `until`.
     fn wait(&self, until: Option<Instant>) {
         // Ordering: AcqRel, see `wake_by_ref`.
-        while self.woken.swap(0, Ordering::AcqRel) == 0 {
+        while !self.woken.swap(false, Ordering::AcqRel) {
             match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => std::thread::park(),
                 Some(left) if left.is_zero() => return,
@@ -71,7 +71,7 @@ fn own() -> (Arc<Parker>, Waker) {
 }
 
 fn fresh() -> Own {
-    let parker = Arc::new(Parker { thread: std::thread::current(), woken: AtomicU8::new(0) });
+    let parker = Arc::new(Parker { thread: std::thread::current(), woken: AtomicBool::new(false) });
     Own { waker: Waker::from(parker.clone()), parker }
 }
 
@@ -96,7 +96,7 @@ impl Drop for Level {
         if depth > 0 {
             // A wake-up that was meant for the enclosing call may have been used up here.
             // Ordering: AcqRel, see `wake_by_ref`.
-            self.parker.woken.swap(1, Ordering::AcqRel);
+            self.parker.woken.swap(true, Ordering::AcqRel);
         }
     }
 }

@@ -8,14 +8,6 @@ use std::time::Duration;
 /// For threads outside the runtime. Each is its async twin, and blocks the thread instead of awaiting; do not call one from
 /// async code, where it would block the runtime's thread.
 impl<J, T, E> WorkerPool<J, T, E> {
-    /// [`submit`](Self::submit), blocking the thread until there is room.
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit).
-    pub fn blocking_submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        rt::block_on(self.submit(job))
-    }
-
     /// [`submit_timeout`](Self::submit_timeout), blocking the thread until there is room, but no longer than `timeout`.
     ///
     /// # Errors

@@ -99,16 +99,15 @@ where
     {
         let mut limits = self.check()?;
         self.refuse_task_options()?;
-        limits.parallelism = rt::system_threads().min(limits.concurrency);
-        let timed = self.is_timed();
+        limits.threads = rt::system_threads();
         let hiring = Hiring {
             name: self.thread_name.clone().unwrap_or_else(|| String::from("flowgate")),
             keep_alive: self.thread_keep_alive.unwrap_or(KEEP_ALIVE),
-            home: Runtime::current().filter(|home| !timed || contain(|| home.demand_timer()).is_ok()),
+            home: Runtime::current().filter(|home| contain(|| home.demand_timer()).is_ok()),
         };
         let time = Timekeeper::threads(hiring.name.clone());
         let threads = Threads::new(limits.concurrency);
-        let staff = Staff::new(ByThread(handler), threads.clone(), limits.concurrency, hiring);
+        let staff = Staff::new(ByThread(handler), threads.clone(), limits.threads, hiring);
         Ok(self.open(limits, Arc::new(move |task, shared| staff.launch(task, shared)), time, Some(threads)))
     }
 }

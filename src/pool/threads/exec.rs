@@ -1,8 +1,7 @@
 //! The handler of a pool on threads, as the runner sees it: a future that is ready when it has been polled once.
 
 use crate::pool::context::Cx;
-use crate::pool::handler::{Exec, Home, lent};
-use std::sync::Arc;
+use crate::pool::handler::{Exec, Lodging, lent};
 
 /// A function that blocks.
 pub(super) struct ByThread<F>(pub(super) F);
@@ -14,8 +13,7 @@ where
     E: Send + 'static,
     F: Fn(&mut J, &Cx) -> Result<T, E> + Send + Sync + 'static,
 {
-    // Called when polled: only then is it known which pool's handler runs.
-    async fn exec<'a>(&'a self, slot: &'a mut Option<J>, home: &'a Arc<Home<J>>) -> Result<T, E> {
-        (self.0)(lent(slot), &home.cx())
+    async fn exec<'a>(&'a self, slot: &'a mut Option<J>, lodging: &'a Lodging<J>) -> Result<T, E> {
+        (self.0)(lent(slot), &lodging.cx)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::crew::Need;
 use crate::kernel::engine::Effects;
-use crate::pool::shared::{Shared, Task};
+use crate::pool::shared::Shared;
 use crate::shim::Mutex;
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ impl Loan {
     /// A wait of the attempt begins: it is about to block.
     pub(in crate::pool) fn begin<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
         let Some(threads) = &shared.threads else { return };
-        let (mut fx, mut need) = (Effects::default(), Need::Nothing);
+        let mut fx = Effects::default();
+        let mut need = Need::default();
         {
             let mut state = self.0.lock();
             state.waits += 1;
@@ -31,9 +32,7 @@ impl Loan {
                 shared.engine.lend(&mut fx);
             }
         }
-        if need == Need::Start {
-            shared.launch(Task::Thread);
-        }
+        shared.start_threads(need);
         shared.apply(&mut fx);
     }
 

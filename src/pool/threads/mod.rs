@@ -10,14 +10,13 @@ mod hearing;
 mod lending;
 mod staff;
 
-pub(super) use hearing::{Ear, Stops};
+pub(super) use hearing::Ringer;
 pub(super) use lending::Loan;
 
 use super::shared::Shared;
 use crate::contain;
-use crate::kernel::crew::Crew;
+use crate::kernel::crew::{Crew, Need};
 use crate::kernel::slab::Key;
-use hearing::News;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,17 +26,23 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub(super) struct Threads {
     crew: Crew,
-    news: News,
 }
 
 impl Threads {
     fn new(slots: usize) -> Arc<Self> {
-        Arc::new(Self { crew: Crew::new(slots), news: News::default() })
+        Arc::new(Self { crew: Crew::new(slots) })
     }
 
-    /// Tells the attempt at job `number`, or all attempts, to look whether they should stop.
-    pub(super) fn announce(&self, number: Option<u64>) {
-        self.news.announce(number);
+    /// The pool's slots may have changed.
+    pub(super) fn resize(&self, slots: impl FnOnce() -> usize) -> Need {
+        self.crew.resize(slots)
+    }
+
+    /// Threads that were to be started are not: the pool has ended.
+    pub(super) fn unneeded(&self, need: Need) {
+        let mut wake = Vec::new();
+        (0..need.0).for_each(|_| self.crew.depart(&mut wake));
+        wake_all(wake);
     }
 
     /// No thread is to wait for shifts any more.

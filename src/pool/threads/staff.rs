@@ -17,10 +17,6 @@ enum Shift<J, T, E, X> {
     Timer(Timer<J, T, E>),
 }
 
-/// Room in the queue for the runners that the engine starts at once, which are no more than slots or the system's
-/// threads, and for the timer.
-const MOST_SHIFTS: usize = 4096;
-
 /// The pool's end of the queue, and what its threads are made with. When the pool lets it go, idle threads leave.
 pub(super) struct Staff<J, T, E, X> {
     exec: Arc<X>,
@@ -46,8 +42,10 @@ where
     E: Send + 'static,
     X: Exec<J, T, E>,
 {
-    pub(super) fn new(exec: X, threads: Arc<Threads>, slots: usize, hiring: Hiring) -> Self {
-        let (post, queue) = channel::bounded(slots.min(MOST_SHIFTS) + 2);
+    /// `parallel` is how many runners the engine starts at the same time.
+    pub(super) fn new(exec: X, threads: Arc<Threads>, parallel: usize, hiring: Hiring) -> Self {
+        // Room for those, for one that a runtime has left behind, and for the timer.
+        let (post, queue) = channel::bounded(parallel + 2);
         Self { exec: Arc::new(exec), threads, post, queue, hiring }
     }
 
@@ -61,24 +59,27 @@ where
             (Task::Timer, Some(home)) => home.spawn(Timer::new(shared).run()),
             (Task::Timer | Task::SpareTimer, _) => {
                 let need = self.threads.crew.widen();
-                self.start_if(need, &shared);
+                self.start(need, &shared);
                 self.open(&shared, Shift::Timer(Timer::on_thread(shared.clone())));
             }
-            (Task::Thread, _) => self.start_if(Need::Start, &shared),
+            (Task::Threads(need), _) => self.start(need, &shared),
         }
     }
 
     fn open(&self, shared: &Arc<Shared<J, T, E>>, shift: Shift<J, T, E, X>) {
         let need = self.threads.crew.open();
-        self.start_if(need, shared);
+        self.start(need, shared);
         // This side holds a receiver too, so the queue takes it.
         drop(self.post.send(shift));
     }
 
-    fn start_if(&self, need: Need, shared: &Arc<Shared<J, T, E>>) {
-        if need == Need::Nothing {
-            return;
+    fn start(&self, need: Need, shared: &Arc<Shared<J, T, E>>) {
+        for _ in 0..need.0 {
+            self.start_one(shared);
         }
+    }
+
+    fn start_one(&self, shared: &Arc<Shared<J, T, E>>) {
         let (queue, threads, hiring) = (self.queue.clone(), self.threads.clone(), self.hiring.clone());
         let started = rt::spawn_thread(&self.hiring.name, move || {
             let _inside = hiring.home.as_ref().map(Runtime::enter);

@@ -66,6 +66,26 @@ fn slots_that_block_are_all_used() {
     });
 }
 
+#[test]
+fn more_slots_are_used_at_once_and_fewer_when_jobs_end() {
+    alone(|| {
+        let gate = Gate::new();
+        let pool = gated(1, 15, &gate);
+        let handles: Vec<_> = (0..16).map(|job| pool.try_submit(job).unwrap()).collect();
+        spin_until("the slot is taken", || gate.waiting() == 1);
+        pool.set_concurrency(8).unwrap();
+        spin_until("all slots are taken", || gate.waiting() == 8);
+        pool.set_concurrency(2).unwrap();
+        gate.let_through(6);
+        spin_until("as few run as may", || gate.waiting() == 2 && pool.stats().running == 2);
+        gate.let_through(2);
+        spin_until("the next two run", || gate.waiting() == 2 && pool.stats().totals.succeeded == 8);
+        assert_eq!(pool.stats().runners, 2);
+        gate.open();
+        assert_eq!(handles.into_iter().map(|handle| handle.blocking_wait().unwrap()).sum::<u64>(), 240);
+    });
+}
+
 /// Seen to fail: with runners that take jobs along as tasks do, which give them back at an await that threads never reach.
 #[test]
 fn a_job_that_blocks_holds_up_none_that_a_free_slot_could_run() {

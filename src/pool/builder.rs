@@ -133,21 +133,24 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
     /// How long one attempt may take, above zero, counted from its first await. The attempt's future is then dropped,
     /// and the retry policy decides; the last bin is `timed_out`. There is no retry if the handler had given its
     /// [`Attempt`] away, to a blocking task for example: the job must be back for that
-    /// ([`StopReason::JobKept`](crate::StopReason::JobKept)).
+    /// ([`StopReason::JobKept`](crate::StopReason::JobKept)). Refused by [`build_blocking`](Self::build_blocking): a thread
+    /// cannot be stopped.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
     /// How long a job may be in the pool from its acceptance to its outcome, above zero: queued, running or between
-    /// attempts. Then it ends `TimedOut`, at its next await if it runs. A retry due later than that ends the job now.
+    /// attempts. Then it ends `TimedOut`, at its next await if it runs. A retry due later than that ends the job now. An
+    /// attempt on a thread goes on; it can ask [`Cx::is_cancelled`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
     /// How long an attempt may go on after it was cancelled or the pool aborted, so that a handler which watches
-    /// [`Cx::cancelled`] can tidy up. Zero, the default, drops its future at the next await.
+    /// [`Cx::cancelled`] can tidy up. Zero, the default, drops its future at the next await. With threads it is how much
+    /// longer a shutdown waits for handlers that have been told.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;
         self

@@ -225,6 +225,9 @@ impl Cx {
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
     /// handlers of such pools, for tasks that a handler has started, and for loops that do not await. Running out of time
     /// is heard at an await only.
+    ///
+    /// A handler on a thread is not cut short at all: it is for this to look, in every loop that may take long, and to
+    /// return an error. Its deadline counts here too, as soon as it has passed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context().is_cancelled()

@@ -105,10 +105,17 @@ pub(crate) enum Others {
 }
 
 /// Lets other tasks run.
-pub(crate) async fn let_run(others: Others) {
-    if matches!(others, Others::All) {
-        return tokio::task::yield_now().await;
+pub(crate) async fn let_run(others: Option<Others>) {
+    match others {
+        Some(Others::All) => tokio::task::yield_now().await,
+        Some(Others::Ready) => go_last().await,
+        None => {}
     }
+}
+
+/// Goes to the end of the queue of ready tasks. Unlike tokio's `yield_now` it does not have the runtime look for events
+/// first; on a runtime of several threads it may wake one of them.
+async fn go_last() {
     let mut went = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut went, true) {

@@ -36,6 +36,9 @@ pub enum Overflow {
     DropOldest,
 }
 
+/// How often to look whether a handler on a thread blocks behind which jobs wait that were thought to be short.
+const PATROL: Duration = Duration::from_millis(1);
+
 /// The options of a [`WorkerPool`]; made by [`WorkerPool::builder`].
 ///
 /// | option | default | bounds |
@@ -216,11 +219,16 @@ where
         if self.is_timed() && contain(|| rt.demand_timer()).is_err() {
             return Err(BuildError::NoTimer);
         }
-        limits.threads = rt.threads();
+        let threads = rt.threads();
+        limits.threads = threads;
         let exec = Arc::new(exec);
         let home = rt.clone();
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
-            Task::Runner => home.spawn(Runner::new(shared, exec.clone()).run()),
+            Task::Runner => {
+                // Borrowed by its own future: moved into it, it would take twice the room.
+                let mut runner = Runner::new(shared, exec.clone(), threads);
+                home.spawn(async move { runner.run().await });
+            }
             Task::Timer | Task::SpareTimer => home.spawn(Timer::new(shared).run()),
             // No task of this pool waits for a thread.
             Task::Threads(_) => {}
@@ -243,7 +251,10 @@ where
             on_dead_letter: self.on_dead_letter,
             overflow: limits.overflow,
         };
-        let engine = Engine::new(limits, PoolClock::new());
+        let mut engine = Engine::new(limits, PoolClock::new());
+        if threads.is_some() {
+            engine = engine.patrolled(ticks(PATROL));
+        }
         WorkerPool { shared: Arc::new(Shared::new(engine, options, launcher, time, threads)) }
     }
 

@@ -3,6 +3,7 @@
 use super::shared::{PoolClock, ticks};
 use crate::kernel::alarms::Ticks;
 use crate::kernel::engine::Now;
+use crate::rt::Others;
 use std::time::Duration;
 
 /// The most jobs that are claimed at once.
@@ -18,8 +19,6 @@ const SHORT: Duration = Duration::from_micros(100);
 
 /// How fast a runner gets through its jobs.
 pub(super) struct Pace {
-    /// The most jobs that it claims at once.
-    most: usize,
     /// When the batch was claimed; `None` if its length says nothing about jobs being short.
     began: Option<Ticks>,
     /// Whether a job of the batch has waited.
@@ -29,13 +28,26 @@ pub(super) struct Pace {
     rested: Ticks,
     /// Jobs since the runner last found the queue empty.
     pub(super) spell: u32,
+    /// Whether the runtime has one thread: whoever submits runs when the runner does not.
+    alone: bool,
 }
 
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
+
 impl Pace {
-    /// A handler on a thread may block without telling anybody, so jobs are not taken along behind it.
-    pub(super) fn new(on_thread: bool) -> Self {
-        let most = if on_thread { 1 } else { MAX_BURST };
-        Self { most, began: None, waited: false, served: 0, rested: 0, spell: 0 }
+    pub(super) const fn new(threads: usize) -> Self {
+        Self { began: None, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+    }
+
+    /// Whom to let run, if anybody, before looking once more at a queue that was found empty or was not looked at.
+    pub(super) fn others(&mut self, rests: bool) -> Option<Others> {
+        let spell = std::mem::take(&mut self.spell);
+        if self.alone && !rests {
+            return (spell > 0).then_some(Others::Ready);
+        }
+        (rests || spell >= LINGER).then_some(Others::All)
     }
 
     /// Chooses how many jobs to claim at once, more while all of a batch together were short, and whether to let other
@@ -48,7 +60,7 @@ impl Pace {
         }
         let now = now.ticks();
         let short = self.began.is_some_and(|began| now.saturating_sub(began) <= ticks(SHORT));
-        *burst = if short { (*burst * 2).min(self.most) } else { 1 };
+        *burst = if short { (*burst * 2).min(MAX_BURST) } else { 1 };
         self.began = Some(now);
         let rests = self.served >= QUICK || (self.served >= SERVED && now.saturating_sub(self.rested) > ticks(SHORT));
         if self.served == 0 || rests {

@@ -13,7 +13,7 @@
 //! | `Gone` | no | nothing to do |
 //!
 //! # Invariants
-//! 1. Each claimed job is in `batch.claims`, in `current` or in `settled`: whatever drops the runner ends it.
+//! 1. Each claimed job is in `batch.claims`, in `current`, in `settled` or on the desk: whatever drops the runner ends it.
 //! 2. The hook runs before an outcome is counted, and it is counted before its handle can see it.
 //! 3. Before a pending attempt is left alone, what is settled is published and what is claimed is given back; its bell
 //!    knows the task's waker from the start. *Then* the bell is read.
@@ -49,10 +49,6 @@ use std::time::Duration;
 
 /// How many first attempts are told to the retry budget at once.
 const DEPOSIT: u32 = 32;
-
-/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
-/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
-const LINGER: u32 = 2;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
@@ -99,10 +95,11 @@ where
     E: Send + 'static,
     X: Exec<J, T, E>,
 {
-    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>, threads: usize) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
         let bell = Arc::new(Bell::new());
+        let desk = shared.threads.as_ref().map(|_| shared.desks.open());
         let ringer = shared.threads.as_ref().map(|_| Ringer::new(bell.clone()));
         let context = AttemptContext::new(pool, shared.engine.clock().epoch(), bell.clone(), ringer.clone());
         Self {
@@ -114,14 +111,14 @@ where
             lodging: Lodging::new(context),
             snoozed: None,
             waits: None,
-            account: Account::new(bell),
+            account: Account::new(bell, desk),
             fresh: 0,
-            pace: Pace::new(ringer.is_some()),
+            pace: Pace::new(threads),
             ringer,
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         poll_fn(|cx| {
             let waker = self.ringer.clone().map_or_else(|| cx.waker().clone(), Waker::from);
             discard(self.account.batch.bell().attend(Some(waker)));
@@ -143,14 +140,13 @@ where
             }
             let rests = self.turn();
             if self.account.batch.claims.is_empty() {
-                let looks_again = std::mem::take(&mut self.pace.spell) >= LINGER || rests;
-                if looks_again && self.shared.engine.linger(&mut self.account.batch) {
+                let others = self.pace.others(rests);
+                if others.is_some() && self.shared.engine.linger(&mut self.account.batch) {
                     self.stage = Stage::Starting;
-                    let others = if rests { rt::Others::All } else { rt::Others::Ready };
                     rt::let_run(others).await;
                     self.arrive();
                 } else if rests {
-                    rt::let_run(rt::Others::All).await;
+                    rt::let_run(others).await;
                 }
                 if self.account.batch.claims.is_empty() && self.leave() {
                     return;
@@ -179,6 +175,7 @@ where
         if self.shared.engine.leave(&mut self.account.batch, &mut self.account.fx) {
             self.stage = Stage::Gone;
             discard(self.account.batch.bell().attend(None));
+            self.account.close_desk(&self.shared);
             self.shared.apply(&mut self.account.fx);
         }
         self.stage == Stage::Gone
@@ -296,7 +293,6 @@ where
             End::Late => self.late(job),
             End::Panicked(payload) => self.panicked(job, None, payload),
         }
-        self.account.batch.bell().end();
     }
 
     pub(super) fn stopped(&mut self, signal: Signal, job: Option<J>) {
@@ -313,7 +309,8 @@ where
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
-        self.account.settled.push(Settlement { ended, cell, outcome });
+        self.account.settle(Settlement { ended, cell, outcome });
+        self.account.batch.bell().end();
     }
 
     /// Tells the retry budget of the first attempts made since the last time.
@@ -332,7 +329,8 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             return;
         }
         // Only a runtime that shuts down drops a runner early. Invariant 1: all its jobs are found here.
-        let Account { batch, settled, fx } = &mut self.account;
+        self.account.close_desk(&self.shared);
+        let Account { batch, settled, fx, .. } = &mut self.account;
         let mut lose = |ticket: Ticket, job, cell, attempted| {
             let ended = Ended { key: ticket.key, bin: Bin::Aborted, attempted };
             let outcome = Err(self.shared.aborted(job));

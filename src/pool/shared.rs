@@ -2,7 +2,7 @@
 
 use super::error::{Failure, JobError};
 use super::nested::PoolId;
-use super::threads::Threads;
+use super::threads::{Desks, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
@@ -87,6 +87,8 @@ pub(super) struct Shared<J, T, E> {
     pub(super) time: Timekeeper,
     /// What its runners stand on, if that is threads.
     pub(super) threads: Option<Arc<Threads>>,
+    /// Of its runners, if they are on threads.
+    pub(super) desks: Desks<J, T, E>,
     /// Whether the pool has a timer.
     pub(super) has_timer: bool,
     /// Turns keys into lanes.
@@ -182,6 +184,7 @@ impl<J, T, E> Shared<J, T, E> {
             has_timer: contain::contain(|| time.demand_timer()).is_ok(),
             time,
             threads,
+            desks: Desks::new(),
             hasher: RandomState::new(),
             launcher: Mutex::new(Some(launcher)),
         }
@@ -198,6 +201,9 @@ impl<J, T, E> Shared<J, T, E> {
         }
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
             self.engine.lose_runner(false, std::iter::empty(), &mut Batch::new(Arc::new(Bell::new())), fx);
+        }
+        if std::mem::take(&mut fx.collect) {
+            self.desks.collect(self);
         }
         for due in fx.wakers.drain(..) {
             match due {

@@ -5,11 +5,13 @@
 
 mod blocking;
 mod build;
+mod desk;
 mod exec;
 mod hearing;
 mod lending;
 mod staff;
 
+pub(super) use desk::{Desk, Desks};
 pub(super) use hearing::Ringer;
 pub(super) use lending::Loan;
 

@@ -17,6 +17,9 @@ enum Shift<J, T, E, X> {
     Timer(Timer<J, T, E>),
 }
 
+/// Whoever submits has a thread of its own.
+const MANY: usize = usize::MAX;
+
 /// The pool's end of the queue, and what its threads are made with. When the pool lets it go, idle threads leave.
 pub(super) struct Staff<J, T, E, X> {
     exec: Arc<X>,
@@ -53,7 +56,7 @@ where
     pub(super) fn launch(&self, task: Task, shared: Arc<Shared<J, T, E>>) {
         match (task, &self.hiring.home) {
             (Task::Runner, _) => {
-                let runner = Box::new(Runner::new(shared.clone(), self.exec.clone()));
+                let runner = Box::new(Runner::new(shared.clone(), self.exec.clone(), MANY));
                 self.open(&shared, Shift::Runner(runner));
             }
             (Task::Timer, Some(home)) => home.spawn(Timer::new(shared).run()),
@@ -114,7 +117,7 @@ where
                 crew.take();
                 let mut busy = Busy { threads, ended: false };
                 match shift {
-                    Shift::Runner(runner) => rt::block_on(runner.run()),
+                    Shift::Runner(mut runner) => rt::block_on(runner.run()),
                     Shift::Timer(timer) => {
                         timer.run_on_thread();
                         crew.narrow();

@@ -1,7 +1,7 @@
 //! Waiting on a thread: it sleeps until it is woken, or until a moment that what it polls has named.
 
 use crate::shim::atomic::{AtomicBool, Ordering};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,51 +44,51 @@ impl Parker {
     }
 }
 
+/// A thread's parker, and the waker of it.
 struct Own {
     parker: Arc<Parker>,
     waker: Waker,
 }
 
+impl Own {
+    fn new() -> Self {
+        let parker = Arc::new(Parker { thread: std::thread::current(), woken: AtomicBool::new(false) });
+        Self { waker: Waker::from(parker.clone()), parker }
+    }
+}
+
 thread_local! {
-    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    static OWN: Own = Own::new();
     /// How many calls of `block_on` are under way on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The earliest moment at which the future that is being polled wants to be polled again.
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// This thread's parker; a fresh one where thread-locals are being destroyed.
-fn own() -> (Arc<Parker>, Waker) {
-    let known = OWN.try_with(|own| {
-        let mut own = own.borrow_mut();
-        let own = own.get_or_insert_with(fresh);
-        (own.parker.clone(), own.waker.clone())
-    });
-    known.unwrap_or_else(|_| {
-        let Own { parker, waker } = fresh();
-        (parker, waker)
-    })
-}
-
-fn fresh() -> Own {
-    let parker = Arc::new(Parker { thread: std::thread::current(), woken: AtomicBool::new(false) });
-    Own { waker: Waker::from(parker.clone()), parker }
+/// Calls `f` with the calling thread's own; with a fresh one where thread-locals are being destroyed.
+fn with_own<R>(f: impl FnOnce(&Own) -> R) -> R {
+    let mut f = Some(f);
+    let mut call = |own: &Own| f.take().map(|f| f(own));
+    match OWN.try_with(&mut call) {
+        Ok(Some(result)) => result,
+        _ => call(&Own::new()).expect("called once"),
+    }
 }
 
 /// One call of `block_on`. What an enclosing one had noted is put back when it ends.
-struct Level {
-    parker: Arc<Parker>,
+struct Level<'a> {
+    parker: &'a Parker,
     outer: Option<Instant>,
 }
 
-impl Level {
-    fn enter(parker: Arc<Parker>) -> Self {
+impl<'a> Level<'a> {
+    fn enter(parker: &'a Parker) -> Self {
         DEPTH.set(DEPTH.get() + 1);
         Self { parker, outer: UNTIL.take() }
     }
 }
 
-impl Drop for Level {
+impl Drop for Level<'_> {
     fn drop(&mut self) {
         let depth = DEPTH.get() - 1;
         DEPTH.set(depth);
@@ -103,31 +103,32 @@ impl Drop for Level {
 
 /// Runs `future` on the calling thread, which sleeps while it is pending.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let (parker, waker) = own();
-    let level = Level::enter(parker);
-    let mut future = pin!(future);
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
+    with_own(|own| {
+        let level = Level::enter(&own.parker);
+        let mut future = pin!(future);
+        let mut cx = Context::from_waker(&own.waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            level.parker.wait(UNTIL.take());
         }
-        level.parker.wait(UNTIL.take());
-    }
+    })
 }
 
 /// Sleeps on the calling thread until `waker`, which [`thread_waker`] gave, is woken, or until `until`.
 pub(super) fn park_until(until: Option<Instant>) {
-    own().0.wait(until);
+    with_own(|own| own.parker.wait(until));
 }
 
 /// Wakes the calling thread from [`park_until`].
 pub(super) fn thread_waker() -> Waker {
-    own().1
+    with_own(|own| own.waker.clone())
 }
 
 /// Whether a [`block_on`] of this thread polls with `waker`.
 pub(super) fn is_ours(waker: &Waker) -> bool {
-    DEPTH.get() > 0 && OWN.with(|own| own.borrow().as_ref().is_some_and(|own| own.waker.will_wake(waker)))
+    DEPTH.get() > 0 && with_own(|own| own.waker.will_wake(waker))
 }
 
 /// Asks the [`block_on`] that polls with `waker` to poll again at `until`. `false`: another executor does.

@@ -222,9 +222,8 @@ struct State<C> {
     active: usize,
     /// Runners whose jobs have been short and have not waited.
     swift: usize,
-    /// How often to look whether swift runners are, if handlers may block.
+    /// How often to look whether swift runners are, if handlers may block, and when to look next.
     period: Option<Ticks>,
-    /// When to look next, or [`NEVER`].
     patrol: Ticks,
     /// How many jobs a runner may claim at once, as the last one to tell found.
     burst: usize,

@@ -25,6 +25,7 @@ mod admission;
 mod batching;
 mod cancelling;
 mod cell;
+mod crew;
 mod ending;
 mod ledger;
 mod running;

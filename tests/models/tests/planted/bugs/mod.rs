@@ -4,6 +4,7 @@ mod admission;
 mod batching;
 mod cancelling;
 mod cell;
+mod crew;
 mod ending;
 mod ledger;
 mod running;
@@ -22,6 +23,7 @@ pub(crate) struct Bug {
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
@@ -37,6 +39,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         batching::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        crew::BUGS,
         ending::BUGS,
         ledger::BUGS,
         running::BUGS,

@@ -28,5 +28,6 @@ mod cell;
 mod crew;
 mod ending;
 mod ledger;
+mod patrol;
 mod running;
 mod timing;

@@ -47,6 +47,8 @@ pub(crate) struct Pool {
 struct Gate {
     open: bool,
     blocked: Vec<Waker>,
+    /// Whoever waits until somebody is blocked.
+    watcher: Option<Waker>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
@@ -77,9 +79,18 @@ impl Pool {
         Self::with(Limits { threads: 1, ..limits(concurrency, capacity) }, launch)
     }
 
+    /// A pool whose handlers may block without telling anybody: the timer looks every `period` whether one does.
+    pub(crate) fn patrolled(limits: Limits, period: Ticks, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()).patrolled(period), launch)
+    }
+
     pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()), launch)
+    }
+
+    fn around(engine: Engine<JobCell, Manual>, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
-            engine: Engine::new(limits, Manual::new()),
+            engine,
             record: Arc::new(Record::new()),
             launch: Plain::new(launch),
             crew: Plain::default(),
@@ -212,6 +223,24 @@ impl Pool {
                 return;
             }
             gate.blocked.push(parker.waker().clone());
+            let watcher = gate.watcher.take();
+            drop(gate);
+            if let Some(watcher) = watcher {
+                watcher.wake();
+            }
+            parker.park();
+        }
+    }
+
+    /// Waits until a job blocks.
+    pub(crate) fn until_blocked(&self) {
+        let parker = Parker::new();
+        loop {
+            let mut gate = self.gate.lock();
+            if !gate.blocked.is_empty() {
+                return;
+            }
+            gate.watcher = Some(parker.waker().clone());
             drop(gate);
             parker.park();
         }

@@ -7,6 +7,7 @@ mod cell;
 mod crew;
 mod ending;
 mod ledger;
+mod patrol;
 mod running;
 mod timing;
 
@@ -23,6 +24,7 @@ pub(crate) struct Bug {
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
@@ -42,6 +44,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         crew::BUGS,
         ending::BUGS,
         ledger::BUGS,
+        patrol::BUGS,
         running::BUGS,
         timing::BUGS,
     ]

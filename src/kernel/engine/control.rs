@@ -33,7 +33,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 impl<C: Claimed> State<C> {
     /// Takes back what runners have taken along and not started, to the front of the queue, in the order of acceptance.
     fn recall_all(&mut self) {
-        if self.claimed <= self.active {
+        // Not `claimed <= active`: a runner whose batch was taken back counts as active until it looks.
+        if self.claimed == 0 {
             return;
         }
         for key in self.keys_by_age().into_iter().rev() {

@@ -6,6 +6,7 @@
 //! | I want to | use |
 //! |---|---|
 //! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
+//! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
 //!

@@ -112,6 +112,8 @@ pub struct PoolStats {
     pub reserved: usize,
     /// Submitters that wait for room, with or without a job.
     pub waiting: usize,
+    /// Those of them that wait because their key has as many jobs in the pool as it may.
+    pub waiting_for_key: usize,
     /// Keys that have a job, or a submitter that waits.
     pub lanes: usize,
     /// Runner tasks that exist. None while the pool is idle.
@@ -162,6 +164,7 @@ impl<C: Claimed> State<C> {
             lent: self.lent,
             reserved: self.reserved,
             waiting: self.line.len() + self.lanes.waiting(),
+            waiting_for_key: self.lanes.waiting(),
             lanes: self.lanes.len(),
             paused: self.paused,
             runners: self.runners,

@@ -23,9 +23,12 @@ mod support;
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
 mod ending;
+mod lanes;
 mod ledger;
 mod running;
 mod timing;

@@ -174,6 +174,7 @@ impl Oracle {
     pub(crate) fn stats(&self) -> PoolStats {
         // A runner whose whole batch has been taken back is busy with nothing until it finds out.
         let running = self.active.min(self.claimed());
+        let waiting_for_key = self.lane_lines.values().map(VecDeque::len).sum();
         let waited_for = self.waiters.values().filter_map(Wait::lane);
         let lanes: BTreeSet<_> = self.lanes.keys().copied().chain(waited_for).collect();
         PoolStats {
@@ -185,7 +186,8 @@ impl Oracle {
             parked: self.parked(),
             lent: self.lent,
             reserved: self.permits,
-            waiting: self.line.len() + self.lane_lines.values().map(VecDeque::len).sum::<usize>(),
+            waiting: self.line.len() + waiting_for_key,
+            waiting_for_key,
             lanes: lanes.len(),
             runners: self.runners,
             peak_running: self.peak,

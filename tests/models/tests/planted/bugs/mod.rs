@@ -2,9 +2,12 @@
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
 mod ending;
+mod lanes;
 mod ledger;
 mod running;
 mod timing;
@@ -22,12 +25,15 @@ pub(crate) struct Bug {
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CONTROL: &str = "src/kernel/engine/control.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
+const LANES: &str = "src/kernel/engine/lanes.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
+/// What the pool's own files do is planted in their likeness.
 const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
 
 /// All of them.
@@ -35,9 +41,12 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
     [
         admission::BUGS,
         batching::BUGS,
+        bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        control::BUGS,
         ending::BUGS,
+        lanes::BUGS,
         ledger::BUGS,
         running::BUGS,
         timing::BUGS,

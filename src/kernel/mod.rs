@@ -9,10 +9,12 @@
 //! | [`alarms`] | due times in order, from which any can be taken out |
 //! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
+//! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
+pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod slab;

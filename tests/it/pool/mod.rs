@@ -13,3 +13,4 @@ mod ordered;
 mod overflow;
 mod promises;
 mod seed_defects;
+mod threads;

@@ -27,6 +27,7 @@ mod bell;
 mod cancelling;
 mod cell;
 mod control;
+mod crew;
 mod ending;
 mod lanes;
 mod ledger;

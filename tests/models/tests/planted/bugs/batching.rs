@@ -84,7 +84,7 @@ pub(super) const BUGS: &[Bug] = &[
         model: "batching::short_beside_pending",
         what: "a runner that has left counts as swift still",
         file: RUNNING,
-        find: "        self.swift -= usize::from(std::mem::take(&mut batch.swift));\n        if let Some(entry)",
+        find: "        self.note_swift(&batch.bell, false);\n        if let Some(entry)",
         put: "        if let Some(entry)",
     },
     Bug {

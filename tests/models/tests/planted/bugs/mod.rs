@@ -6,6 +6,7 @@ mod bell;
 mod cancelling;
 mod cell;
 mod control;
+mod crew;
 mod ending;
 mod lanes;
 mod ledger;
@@ -26,6 +27,7 @@ const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
 const CONTROL: &str = "src/kernel/engine/control.rs";
+const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LANES: &str = "src/kernel/engine/lanes.rs";
@@ -45,6 +47,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         cancelling::BUGS,
         cell::BUGS,
         control::BUGS,
+        crew::BUGS,
         ending::BUGS,
         lanes::BUGS,
         ledger::BUGS,

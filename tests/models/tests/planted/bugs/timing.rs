@@ -21,7 +21,7 @@ pub(super) const BUGS: &[Bug] = &[
         model: "timing::earlier_alarm",
         what: "an earlier alarm does not wake the timer",
         file: TIMING,
-        find: "            Timer::Asleep { until, .. } if self.alarms.next_due() < *until => self.wake_timer(fx),\n",
+        find: "            Timer::Asleep { until, .. } if self.next_due() < *until => self.wake_timer(fx),\n",
         put: "",
     },
     Bug {

@@ -23,10 +23,13 @@ mod support;
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
 mod crew;
 mod ending;
+mod lanes;
 mod ledger;
 mod patrol;
 mod running;

@@ -2,8 +2,10 @@
 
 mod check;
 mod clock;
+mod control;
 mod handle;
 mod job;
+mod opening;
 mod parker;
 mod pool;
 mod runner;
@@ -11,8 +13,9 @@ mod timer;
 
 pub(crate) use check::Model;
 pub(crate) use clock::Manual;
-pub(crate) use handle::{Answer, Handle};
+pub(crate) use handle::{Answer, Handle, Terms};
 pub(crate) use job::{Act, Job, JobCell, Outcome};
+pub(crate) use opening::{claimed, opened, swift};
 pub(crate) use parker::Parker;
 pub(crate) use pool::{Launch, Pool, limits};
 pub(crate) use runner::Runner;

@@ -2,10 +2,13 @@
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
 mod crew;
 mod ending;
+mod lanes;
 mod ledger;
 mod patrol;
 mod running;
@@ -28,10 +31,12 @@ const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
+const LANES: &str = "src/kernel/engine/lanes.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
+/// What the pool's own files do is planted in their likeness.
 const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
 
 /// All of them.
@@ -39,10 +44,13 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
     [
         admission::BUGS,
         batching::BUGS,
+        bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        control::BUGS,
         crew::BUGS,
         ending::BUGS,
+        lanes::BUGS,
         ledger::BUGS,
         patrol::BUGS,
         running::BUGS,

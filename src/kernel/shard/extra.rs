@@ -11,6 +11,7 @@ const SWEPT: usize = 4;
 #[derive(Debug)]
 struct Loading<K, F> {
     /// Kept, so that no code of the user runs when the table grows.
+    #[allow(dead_code, reason = "single-flight loads use it")]
     hash: u64,
     key: K,
     flight: F,
@@ -81,11 +82,13 @@ impl<K, F> Extra<K, F> {
         }
     }
 
+    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(super) fn flight(&self, hash: u64, eq: impl Fn(&K) -> bool) -> Option<&F> {
         self.flights.find(hash, |loading| eq(&loading.key)).map(|loading| &loading.flight)
     }
 
     /// Notes a load of a key that has none.
+    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(super) fn begin(&mut self, hash: u64, key: K, flight: F) {
         self.flights.insert_unique(hash, Loading { hash, key, flight }, |loading| loading.hash);
     }

@@ -109,6 +109,12 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> FromIterator<(K, V)> for Concurr
     }
 }
 
+impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for ConcurrentMap<K, V> {
+    fn from(entries: [(K, V); N]) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
 impl<K: Eq + Hash, V, S: BuildHasher> Extend<(K, V)> for ConcurrentMap<K, V, S> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         for (key, value) in entries {

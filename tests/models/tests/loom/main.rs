@@ -28,4 +28,5 @@ mod cell;
 mod ending;
 mod ledger;
 mod running;
+mod shard;
 mod timing;

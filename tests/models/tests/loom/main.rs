@@ -33,4 +33,5 @@ mod lanes;
 mod ledger;
 mod patrol;
 mod running;
+mod shard;
 mod timing;

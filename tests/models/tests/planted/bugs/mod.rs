@@ -12,6 +12,7 @@ mod lanes;
 mod ledger;
 mod patrol;
 mod running;
+mod shard;
 mod timing;
 
 /// A change to one file: the text `find`, which is there once, becomes `put`.
@@ -54,6 +55,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         ledger::BUGS,
         patrol::BUGS,
         running::BUGS,
+        shard::BUGS,
         timing::BUGS,
     ]
     .into_iter()

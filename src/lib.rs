@@ -19,6 +19,7 @@
 mod contain;
 pub mod docs;
 mod kernel;
+mod map;
 pub mod pool;
 pub mod retry;
 mod rt;

@@ -9,14 +9,14 @@
 //! | `Landed` | the outcome is there: a value, an error, a panic; which of them is the caller's affair | each reads it once | - |
 //! | `Abandoned` | nobody waits, and nobody will: the task is to drop the load | none | - |
 //!
-//! Beside the phase stands whether the flight is *overtaken*: a write came after it began, or another flight took its
-//! place, so what it brings must not be stored. Its waiters are answered all the same.
+//! Whether a flight is *overtaken*, so that what it brings must not be stored, is not its own affair: a write takes it out
+//! of its key's place in the [`shard`](super::shard). Its waiters are answered all the same.
 //!
 //! # Invariants
 //! 1. While `Loading` there is a waiter. Who comes to an abandoned or landed flight does not get a seat.
 //! 2. A flight lands once or is abandoned once, never both.
-//! 3. A flight is found under its key exactly while it is not overtaken and has not landed: its finder's lock is held
-//!    for [`Flight::join`], for [`Flight::overtake`], and from [`Flight::is_overtaken`] until what it brought is stored.
+//! 3. It is looked up and joined under one lock of its shard; it has left its key's place before it lands. So whoever
+//!    has seen its outcome finds the value or begins another load.
 //! 4. The task and every waiter look at the phase after they left their waker: no wake-up is lost.
 //! 5. Wakers and outcomes leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
 //!
@@ -49,7 +49,6 @@ struct State<O> {
     waiters: Slab<Option<Waker>>,
     /// The task that makes the load.
     task: Option<Waker>,
-    overtaken: bool,
 }
 
 /// One load of one key.
@@ -96,7 +95,7 @@ impl<O> Flight<O> {
     pub(crate) fn new() -> (Self, Seat) {
         let mut waiters = Slab::new();
         let leader = Seat(waiters.insert(None));
-        let state = State { phase: Phase::Loading, waiters, task: None, overtaken: false };
+        let state = State { phase: Phase::Loading, waiters, task: None };
         (Self { state: Mutex::new(state) }, leader)
     }
 
@@ -169,18 +168,7 @@ impl<O> Flight<O> {
         true
     }
 
-    /// What it brings is not to be stored, and whoever comes now is not to wait for it. Called under the finder's lock,
-    /// by whoever takes the flight out of its key's place.
-    pub(crate) fn overtake(&self) {
-        self.state.lock().overtaken = true;
-    }
-
-    /// Whether another has taken its key's place. Asked under the finder's lock (invariant 3).
-    pub(crate) fn is_overtaken(&self) -> bool {
-        self.state.lock().overtaken
-    }
-
-    /// The load has ended, with `outcome`. The caller has taken the flight out of its key's place.
+    /// The load has ended, with `outcome`. The caller has taken the flight out of its key's place (invariant 3).
     pub(crate) fn land(&self, outcome: Arc<O>) -> Landed<O> {
         let mut state = self.state.lock();
         let waiters = std::mem::replace(&mut state.waiters, Slab::new());

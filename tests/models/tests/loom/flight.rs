@@ -10,7 +10,7 @@ use std::task::Poll;
 /// Seen to fail: a flight that lands wakes nobody.
 #[test]
 fn one_load() {
-    Model::new("one_load", 2295).check(|| {
+    Model::new("one_load", 2197).check(|| {
         let board = Board::new();
         let second = board.clone();
         let second = loom::thread::spawn(move || second.get_or_load(Loader::Value(7)));
@@ -29,7 +29,7 @@ fn one_load() {
 /// Seen to fail: the first to leave abandons the load.
 #[test]
 fn leader_leaves() {
-    Model::new("leader_leaves", 917).check(|| {
+    Model::new("leader_leaves", 775).check(|| {
         let board = Board::new();
         let leader = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         match board.look_up(Loader::Value(8)) {
@@ -53,7 +53,7 @@ fn leader_leaves() {
 /// Seen to fail: whoever leaves gives up a seat, though the flight has landed.
 #[test]
 fn last_waiter_leaves() {
-    Model::small("last_waiter_leaves", 31).check(|| {
+    Model::small("last_waiter_leaves", 25).check(|| {
         let board = Board::new();
         let waiter = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         let parker = Parker::new();
@@ -85,7 +85,7 @@ fn load_is_abandoned() {
 /// Seen to fail: an abandoned flight takes followers.
 #[test]
 fn join_and_abandon() {
-    Model::new("join_and_abandon", 1735).check(|| {
+    Model::new("join_and_abandon", 1528).check(|| {
         let board = Board::new();
         let leader = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         let leaving = loom::thread::spawn(move || drop(leader));
@@ -104,7 +104,7 @@ fn join_and_abandon() {
 /// Seen to fail: a load that brings no value stays under its key.
 #[test]
 fn panic_frees_the_key() {
-    Model::new("panic_frees_the_key", 6199).check(|| {
+    Model::new("panic_frees_the_key", 5879).check(|| {
         let board = Board::new();
         let second = board.clone();
         let second = loom::thread::spawn(move || second.get_or_load(Loader::Panic));
@@ -118,10 +118,10 @@ fn panic_frees_the_key() {
 
 /// A write comes while a load ends: the waiter has what was loaded, the map keeps what was written.
 ///
-/// Seen to fail: a flight does not notice that it was overtaken.
+/// Seen to fail: whoever stores a value leaves the load of its key under way.
 #[test]
 fn write_and_store() {
-    Model::new("write_and_store", 556).check(|| {
+    Model::new("write_and_store", 289).check(|| {
         let board = Board::new();
         let waiter = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         let writer = board.clone();
@@ -135,10 +135,10 @@ fn write_and_store() {
 
 /// A key is removed while a load of it is under way: the next caller does not get what was loaded before.
 ///
-/// Seen to fail: a flight that a write overtook still takes followers.
+/// Seen to fail: removing an absent key leaves its load under way.
 #[test]
 fn remove_and_load() {
-    Model::new("remove_and_load", 5597).check(|| {
+    Model::new("remove_and_load", 3948).check(|| {
         let board = Board::new();
         let before = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         let remover = board.clone();
@@ -158,7 +158,7 @@ fn remove_and_load() {
 /// Seen to fail: a new waker is stored without looking whether the flight has just landed.
 #[test]
 fn another_waker() {
-    Model::new("another_waker", 86).check(|| {
+    Model::new("another_waker", 68).check(|| {
         let board = Board::new();
         let waiter = board.look_up(Loader::Value(7)).expect_err("there is no entry");
         let before = Parker::new();
@@ -175,7 +175,7 @@ fn another_waker() {
 /// Seen to fail: an edge is looked for and made in two lock operations.
 #[test]
 fn waiting_for_each_other() {
-    Model::new("waiting_for_each_other", 5115).check(|| {
+    Model::new("waiting_for_each_other", 4619).check(|| {
         let waits = Arc::new(Waits::new());
         let (left, right) = (Board::new(), Board::new());
         let nest = |own, other, board: &Arc<Board>| {

@@ -17,6 +17,8 @@ const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
+const SHARD: &str = "src/kernel/shard/mod.rs";
+const TABLE: &str = "src/kernel/shard/table.rs";
 const WAITS: &str = "src/kernel/waits.rs";
 const CELL: &str = "src/kernel/cell.rs";
 /// What the map's and the pool's own files do is planted in their likeness.
@@ -337,22 +339,22 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "flight::panic_frees_the_key",
         what: "a load that brings no value stays under its key",
         file: BOARD,
-        find: "        if !flight.is_overtaken() {\n",
-        put: "        if value.is_some() && !flight.is_overtaken() {\n",
+        find: "let found = shard.end(HASH, |other| Arc::ptr_eq(flight, other));",
+        put: "let found = shard.end(HASH, |other| value.is_some() && Arc::ptr_eq(flight, other));",
     },
     Bug {
         model: "flight::write_and_store",
-        what: "a flight does not notice that it was overtaken",
-        file: FLIGHT,
-        find: "self.state.lock().overtaken = true;",
-        put: "drop(self.state.lock());",
+        what: "whoever stores a value leaves the load of its key under way",
+        file: TABLE,
+        find: "            gone.flight = extra.end(hash, |other, _| *other == key);\n",
+        put: "",
     },
     Bug {
         model: "flight::remove_and_load",
-        what: "a flight that a write overtook still takes followers",
-        file: BOARD,
-        find: "let taken = shard.flight.take();",
-        put: "let taken = shard.flight.clone();",
+        what: "removing an absent key leaves its load under way",
+        file: SHARD,
+        find: "            gone.flight = extra.end(hash, |key, _| eq(key));\n",
+        put: "",
     },
     Bug {
         model: "flight::another_waker",

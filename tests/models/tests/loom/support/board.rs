@@ -1,10 +1,11 @@
-//! One key of a map and the loads of it, as `src/map/load` has them: the entry and the flight under one lock, the load in
+//! One key of a map and the loads of it, as `src/map/load` has them: the entry and the flight in one shard, the load in
 //! a task of its own.
 
 use super::{Parker, Plain};
+use crate::kernel::alarms::NEVER;
 use crate::kernel::flight::{Flight, Seat};
+use crate::kernel::shard::{Gone, Locked, Seat as Place, Shard};
 use crate::kernel::waits::{FlightId, Waits};
-use crate::shim::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::JoinHandle;
 use std::sync::Arc;
@@ -76,16 +77,16 @@ impl Drop for Outcome {
     }
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    entry: Option<usize>,
-    flight: Option<Arc<Flight<Outcome>>>,
-}
+/// The only key of a board and its hash.
+const KEY: u32 = 1;
+const HASH: u64 = 1;
+
+type Load = Arc<Flight<Outcome>>;
 
 /// One key of a map.
 #[derive(Debug)]
 pub(crate) struct Board {
-    shard: Mutex<Shard>,
+    shard: Shard<u32, usize, Load>,
     /// Loads that were started, and whether loom's threads see it.
     loads: AtomicUsize,
     tasks: Plain<Vec<JoinHandle<()>>>,
@@ -96,14 +97,14 @@ pub(crate) struct Board {
 /// A caller that waits for a flight.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    flight: Arc<Flight<Outcome>>,
+    flight: Load,
     seat: Option<Seat>,
 }
 
 impl Board {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            shard: Mutex::new(Shard::default()),
+            shard: Shard::new(),
             loads: AtomicUsize::new(0),
             tasks: Plain::default(),
             landed: Plain::default(),
@@ -113,21 +114,20 @@ impl Board {
 
     /// The entry, or a seat in the flight under way, or in a new one.
     pub(crate) fn look_up(self: &Arc<Self>, loader: Loader) -> Result<usize, Waiter> {
-        let mut shard = self.shard.lock();
-        if let Some(value) = shard.entry {
-            return Ok(value);
+        let mut shard = self.lock();
+        if let Some((_, value)) = shard.get(HASH, |key| *key == KEY, || 0) {
+            return Ok(*value);
         }
-        if let Some(flight) = &shard.flight
+        let known = shard.flight(HASH, |key| *key == KEY).cloned();
+        if let Some(flight) = &known
             && let Some(seat) = flight.join()
         {
             return Err(Waiter { flight: flight.clone(), seat: Some(seat) });
         }
+        let abandoned = known.and_then(|known| shard.end(HASH, |flight| Arc::ptr_eq(flight, &known)));
         let (flight, seat) = Flight::new();
         let flight = Arc::new(flight);
-        let abandoned = shard.flight.replace(flight.clone());
-        if let Some(abandoned) = &abandoned {
-            abandoned.overtake();
-        }
+        shard.begin(HASH, KEY, flight.clone());
         drop(shard);
         drop(abandoned);
         self.loads.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl Board {
     }
 
     /// The task of a load.
-    fn load(&self, flight: &Arc<Flight<Outcome>>, loader: Loader) {
+    fn load(&self, flight: &Load, loader: Loader) {
         let parker = Parker::new();
         let value = loop {
             if !flight.is_wanted(parker.waker()) {
@@ -163,18 +163,20 @@ impl Board {
     }
 
     /// The end of a load, however it came: a value is stored unless it was overtaken, everything else frees the key.
-    fn land(&self, flight: &Arc<Flight<Outcome>>, value: Option<usize>) {
+    fn land(&self, flight: &Load, value: Option<usize>) {
         let outcome = Arc::new(Outcome { value, dropped: self.dropped.clone() });
         *self.landed.lock() += 1;
-        let mut shard = self.shard.lock();
-        let mut vacated = None;
-        if !flight.is_overtaken() {
-            vacated = shard.flight.take();
-            assert!(vacated.as_ref().is_some_and(|found| Arc::ptr_eq(found, flight)), "invariant 3");
-            shard.entry = value.or(shard.entry);
+        let mut gone = Gone::new();
+        let mut shard = self.lock();
+        let found = shard.end(HASH, |other| Arc::ptr_eq(flight, other));
+        if let (Some((key, _)), Some(value)) = (&found, value) {
+            match shard.seat(HASH, |other| other == key, |_| HASH, || 0, &mut gone) {
+                Place::Free(free) => free.insert(HASH, *key, value, NEVER, &mut gone),
+                Place::Taken(_) => panic!("a key with a live value has no load"),
+            }
         }
         drop(shard);
-        drop(vacated);
+        drop((gone, found));
         let mut landed = flight.land(outcome);
         drop((landed.task.take(), landed.unread.take()));
         for waiter in landed.into_waiters() {
@@ -184,18 +186,24 @@ impl Board {
 
     /// A write: it overtakes the flight under way.
     pub(crate) fn write(&self, value: Option<usize>) {
-        let mut shard = self.shard.lock();
-        shard.entry = value;
-        let taken = shard.flight.take();
-        if let Some(flight) = &taken {
-            flight.overtake();
+        let mut gone = Gone::new();
+        let mut shard = self.lock();
+        match (shard.seat(HASH, |key| *key == KEY, |_| HASH, || 0, &mut gone), value) {
+            (Place::Free(free), Some(value)) => free.insert(HASH, KEY, value, NEVER, &mut gone),
+            (Place::Taken(taken), Some(value)) => drop(taken.replace(value, NEVER)),
+            (Place::Taken(taken), None) => drop(taken.remove()),
+            (Place::Free(_), None) => shard.overtake(HASH, |key| *key == KEY, &mut gone),
         }
         drop(shard);
-        drop(taken);
+        drop(gone);
+    }
+
+    fn lock(&self) -> Locked<'_, u32, usize, Load> {
+        self.shard.lock(std::ptr::from_ref(self).addr(), None).expect("no model re-enters")
     }
 
     pub(crate) fn entry(&self) -> Option<usize> {
-        self.shard.lock().entry
+        self.lock().get(HASH, |key| *key == KEY, || 0).map(|(_, value)| *value)
     }
 
     pub(crate) fn loads(&self) -> usize {
@@ -209,7 +217,7 @@ impl Board {
             let Some(task) = task else { break };
             task.join().expect("a load's task has not panicked");
         }
-        let left = self.shard.lock().flight.take();
+        let left = self.lock().flight(HASH, |key| *key == KEY).cloned();
         assert!(left.is_none(), "a flight was left behind");
         assert_eq!(*self.dropped.lock(), *self.landed.lock(), "each outcome is dropped once");
     }

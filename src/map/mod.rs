@@ -1,0 +1,5 @@
+//! A concurrent map.
+
+mod inner;
+mod load;
+mod ttl;

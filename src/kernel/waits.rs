@@ -66,11 +66,6 @@ impl Waits {
             }
         }
     }
-
-    /// How many pairs of flights wait, one for the other.
-    pub(crate) fn len(&self) -> usize {
-        self.edges.lock().len()
-    }
 }
 
 /// Whether the edges lead from `start` to `goal`, in no step or more.

@@ -40,6 +40,7 @@ mod walk;
 
 pub(crate) use gate::is_inside;
 pub(crate) use room::Room;
+#[allow(unused_imports, reason = "their names stand in the documentation")]
 pub(crate) use table::{Free, Seat, Taken};
 
 use super::alarms::Ticks;
@@ -105,11 +106,6 @@ impl<K, V, F> Shard<K, V, F> {
         let counted = state.table.len();
         Some(Locked { state, room, counted, _inside: inside })
     }
-
-    /// Empties a shard that nobody else can reach.
-    pub(crate) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
-        self.state.into_inner().table.into_iter()
-    }
 }
 
 impl<K, V, F> Drop for Locked<'_, K, V, F> {
@@ -151,15 +147,6 @@ impl<K, V, F> Locked<'_, K, V, F> {
         if let Some(extra) = &mut self.state.extra {
             gone.flights.extend(extra.end_all());
         }
-    }
-
-    /// Takes a place for one more entry, unless the map is full.
-    #[inline]
-    pub(crate) fn admit(&mut self) -> bool {
-        let Some(room) = self.room else { return true };
-        let admitted = room.take();
-        self.counted += usize::from(admitted);
-        admitted
     }
 
     /// How many entries are stored, expired ones included.

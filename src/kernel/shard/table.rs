@@ -2,7 +2,7 @@
 
 use super::extra::Extra;
 use super::size::{is_timed, make_room};
-use super::{Gone, Locked, State};
+use super::{Gone, Locked, Room, State};
 use crate::kernel::alarms::{NEVER, Ticks};
 use hashbrown::HashTable;
 use hashbrown::hash_table::{Entry, OccupiedEntry, VacantEntry};
@@ -29,6 +29,8 @@ pub(crate) struct Free<'a, K, V, F> {
     entry: VacantEntry<'a, (K, V)>,
     places: usize,
     extra: &'a mut Option<Box<Extra<K, F>>>,
+    room: Option<&'a Room>,
+    counted: &'a mut usize,
 }
 
 impl<K, V, F> Taken<'_, K, V, F> {
@@ -66,6 +68,15 @@ impl<K, V, F> Taken<'_, K, V, F> {
 }
 
 impl<K, V, F> Free<'_, K, V, F> {
+    /// Takes a place for one more entry, unless the map is full.
+    #[inline]
+    pub(crate) fn admit(&mut self) -> bool {
+        let Some(room) = self.room else { return true };
+        let admitted = room.take();
+        *self.counted += usize::from(admitted);
+        admitted
+    }
+
     /// Stores an entry. A load of the key, found by `hash`, is overtaken.
     #[inline]
     pub(crate) fn insert(self, hash: u64, key: K, value: V, due: Ticks, gone: &mut Gone<K, V, F>)
@@ -135,7 +146,9 @@ impl<K, V, F> Locked<'_, K, V, F> {
         now: impl FnOnce() -> Ticks,
         gone: &mut Gone<K, V, F>,
     ) -> Seat<'_, K, V, F> {
-        let State { table, extra, .. } = &mut *self.state;
+        let Self { state, room, counted, .. } = self;
+        let State { table, extra, .. } = &mut **state;
+        let room = *room;
         let time = sweep(table, extra, now, gone);
         if table.len() == table.capacity() {
             make_room(table, extra, time, &hasher, gone);
@@ -143,11 +156,11 @@ impl<K, V, F> Locked<'_, K, V, F> {
         let places = table.num_buckets();
         // Invariant 3: there is room, so the table hashes nothing here.
         match table.entry(hash, |pair| eq(&pair.0), |pair| hasher(&pair.0)) {
-            Entry::Vacant(entry) => Seat::Free(Free { entry, places, extra }),
+            Entry::Vacant(entry) => Seat::Free(Free { entry, places, extra, room, counted }),
             Entry::Occupied(entry) if has_expired(extra, time, || entry.bucket_index()) => {
                 let (pair, entry) = entry.remove();
                 gone.pairs.push(pair);
-                Seat::Free(Free { entry, places, extra })
+                Seat::Free(Free { entry, places, extra, room, counted })
             }
             Entry::Occupied(entry) => Seat::Taken(Taken { entry, extra }),
         }

@@ -123,11 +123,7 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.get_or_try_load(key, || {
-            let load = loader();
-            async move { Ok::<V, Infallible>(load.await) }
-        })
-        .await
+        self.load(key, loader, Ok::<V, Infallible>).await
     }
 
     /// The value of `key`; if there is none, the one that `loader` loads, which is stored.
@@ -184,6 +180,22 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
+        self.load(key, loader, |result| result).await
+    }
+
+    /// `read` turns what the loader's future returns into a result; the future is not wrapped, so that it is dropped here.
+    async fn load<F, Fut, E>(
+        &self,
+        key: K,
+        loader: F,
+        read: fn(Fut::Output) -> Result<V, E>,
+    ) -> Result<Loaded<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: Send,
+        E: Send + Sync + 'static,
+    {
         self.inner.expect_outside();
         let hash = self.inner.hash(&key);
         let mut key = key;
@@ -192,7 +204,7 @@ where
                 Found::Value(value) => return Ok(Loaded { value, source: LoadSource::Hit }),
                 Found::NoRuntime => return Err(LoadError::NoRuntime),
                 Found::Led(waiter, landing, runtime) => {
-                    start(landing, &runtime, loader);
+                    start(landing, &runtime, loader, read);
                     let outcome = waiter.await.map_err(|_| LoadError::Recursive)?;
                     let Some(read) = outcome.read(LoadSource::Load) else {
                         unreachable!("an error is of its leader's type")
@@ -243,17 +255,22 @@ where
 }
 
 /// Calls the leader's loader and starts the task that makes the load.
-fn start<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, runtime: &Runtime, loader: F)
-where
+fn start<K, V, S, F, Fut, E>(
+    landing: Landing<K, V, S>,
+    runtime: &Runtime,
+    loader: F,
+    read: fn(Fut::Output) -> Result<V, E>,
+) where
     K: Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
     F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>> + Send + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: Send,
     E: Send + Sync + 'static,
 {
     match scope::within(landing.id(), || contain(loader)) {
-        Ok(load) => runtime.spawn(task::run(landing, load)),
+        Ok(load) => runtime.spawn(task::run(landing, load, read)),
         Err(payload) => landing.panicked(payload),
     }
 }

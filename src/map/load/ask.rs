@@ -66,7 +66,7 @@ where
                 this.waiter = None;
                 let Ok(outcome) = answer else { return Poll::Ready(Err(LoadError::Recursive)) };
                 let source = if this.question.is_none() { LoadSource::Load } else { LoadSource::Shared };
-                // The leader's error may be of another type: then the load has failed, and this caller makes its own.
+                // A follower of a load that brings it nothing makes its own.
                 if let Some(read) = outcome.read(source) {
                     this.question = None;
                     return Poll::Ready(read);

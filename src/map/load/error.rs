@@ -85,7 +85,7 @@ pub enum LoadError<E = Infallible> {
     /// The caller is a loader, and the load it asked for waits, itself or through others, for the one that the caller makes:
     /// both would wait forever. Only this wait is refused; the other loads go on.
     Recursive,
-    /// The runtime that the load ran on has shut down.
+    /// The runtime that the caller's own load ran on has shut down. Followers of such a load make it themselves.
     Aborted,
     /// There is no value, and the caller is not inside a tokio runtime that a load could run on.
     NoRuntime,
@@ -163,12 +163,14 @@ impl<V> Outcome<V> {
 }
 
 impl<V: Clone> Outcome<V> {
-    /// As one waiter has it. `None` if the load has failed with an error of another type.
+    /// As one waiter has it. `None` if a follower has to load itself: the load was aborted with the leader's runtime, or has
+    /// failed with an error of another type.
     pub(super) fn read<E: Send + Sync + 'static>(&self, source: LoadSource) -> Option<Result<Loaded<V>, LoadError<E>>> {
         Some(match self {
             Self::Value(value) => Ok(Loaded { value: value.clone(), source }),
             Self::Failed(error) => Err(LoadError::Failed(error.clone().downcast().ok()?)),
             Self::Panicked(message) => Err(LoadError::Panicked(message.clone())),
+            Self::Aborted if source == LoadSource::Shared => return None,
             Self::Aborted => Err(LoadError::Aborted),
         })
     }

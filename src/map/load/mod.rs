@@ -129,9 +129,9 @@ where
     /// | a loader asks for a key whose load waits for its own, itself or through others, in this map or another | that inner call has [`Recursive`](LoadError::Recursive) at once; what its loader makes of it is the load's result | - |
     /// | the key is written, or removed (even if it has no value), or the map is cleared, while it loads | have what was loaded | keeps what was written: a stale load is not stored. Whoever asks after the write starts another load |
     /// | the map is full ([`max_entries`](super::ConcurrentMapBuilder::max_entries)) | have what was loaded | does not store it |
-    /// | a follower's error type is another than the leader's, and the load fails | that follower loads itself | - |
+    /// | the load fails with an error of another type than a follower's | that follower loads itself | - |
     /// | the last handle of the map is dropped | have what was loaded | is gone |
-    /// | the leader's runtime shuts down | have [`Aborted`](LoadError::Aborted) | stores nothing |
+    /// | the leader's runtime shuts down | the leader has [`Aborted`](LoadError::Aborted), each follower loads itself or follows one that does | stores nothing |
     ///
     /// A wait that a loader hands to another task (`tokio::spawn`) is not seen as its own, so it may close a circle of
     /// loads unnoticed. Nothing is detached: a load ends with its last waiter.

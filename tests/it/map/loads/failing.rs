@@ -3,12 +3,14 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Context;
 
 use flowgate::{ConcurrentMap, LoadError, LoadSource, Loaded};
 use futures::future::join_all;
 
 use super::{Asking, Map, Source, begin, no_task_is_left};
-use crate::support::{Gate, on_both_runtimes, settle, until};
+use crate::support::wakers::Call;
+use crate::support::{Gate, on_both_runtimes, promptly, settle, soon, until};
 
 /// Neither `Clone`, `Debug` nor `PartialEq`.
 struct Opaque(u32);
@@ -210,6 +212,45 @@ on_both_runtimes! {
         assert!(message.contains("\"users\""), "{message}");
         assert_eq!(map.get_or_load(2, || async { 3 }).await.unwrap().value, 3);
     }
+}
+
+/// Wakers are the user's: one that calls the map when it is woken or dropped meets no lock, and one that panics keeps
+/// nobody else waiting.
+#[tokio::test(start_paused = true)]
+async fn wakers_may_call_the_map_and_panic() {
+    let (map, source) = (Map::new(), Source::new());
+    let called = Arc::new(AtomicUsize::new(0));
+    let (there, counted) = (map.clone(), called.clone());
+    let calls = Call::waker(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(there.get(&1), Some(7), "it is stored before anybody is told");
+        panic!("a waker");
+    });
+    let mut asking: Vec<_> = (0..3).map(|_| source.ask(&map, 1, 7)).collect();
+    for one in &mut asking[..2] {
+        assert!(one.as_mut().poll(&mut Context::from_waker(&calls)).is_pending());
+    }
+    begin(&mut asking[2]).await;
+    source.gate.open();
+    assert_eq!(soon(asking.pop().unwrap()).await.unwrap().value, 7);
+    assert_eq!(called.load(Ordering::SeqCst), 2);
+    for one in asking {
+        assert_eq!(one.await.unwrap().value, 7);
+    }
+    no_task_is_left().await;
+}
+
+/// A loader that blocks on its own key, before it returns a future: it is refused like a load that does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loader_that_blocks_on_its_own_key_is_refused() {
+    let map = Map::new();
+    let blocks = || {
+        let inner = futures::executor::block_on(map.get_or_load(1, || async { 1 }));
+        assert!(matches!(inner, Err(LoadError::Recursive)));
+        async { 7 }
+    };
+    assert_eq!(promptly(map.get_or_load(1, blocks)).await.unwrap().value, 7);
+    no_task_is_left().await;
 }
 
 #[test]

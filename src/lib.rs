@@ -9,10 +9,11 @@
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
+//! | share a map between tasks, with entries that may expire | [`ConcurrentMap`] |
 //!
 //! # Where to read on
 //!
-//! * [`pool`] and [`retry`] describe what is promised, each in a table.
+//! * [`pool`], [`retry`] and [`map`] describe what is promised, each in a table.
 //! * [`docs::glossary`]: what each word means. [`docs::cancellation`]: what dropping each future does.
 //! * [`docs::architecture`]: the floors of the crate and how a pool works. [`docs::limitations`]: where promises end.
 #![forbid(unsafe_code)]

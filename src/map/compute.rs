@@ -44,7 +44,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> ConcurrentMap<K, V, S> {
     /// ```
     /// use flowgate::{Compute, Computed, ConcurrentMap};
     ///
-    /// let tickets = ConcurrentMap::from_iter([("show", 2)]);
+    /// let tickets = ConcurrentMap::from([("show", 2)]);
     /// let sell = |left: Option<&i32>| match left {
     ///     Some(1) => Compute::Remove,
     ///     Some(left) => Compute::Insert(left - 1),

@@ -29,4 +29,5 @@ mod ending;
 mod flight;
 mod ledger;
 mod running;
+mod shard;
 mod timing;

@@ -2,13 +2,13 @@
 
 pub(crate) use loom::sync::MutexGuard;
 
-/// loom's thread-locals: its threads share one of the system's. `const` initialisers are taken as plain ones.
-macro_rules! locals {
-    ($($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const { $init:expr };)*) => {
-        loom::thread_local! { $($(#[$meta])* $vis static $name: $type = $init;)* }
+/// loom's thread-locals, which know no `const` beginnings.
+macro_rules! per_thread {
+    ($($(#[$meta:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {
+        loom::thread_local! { $($(#[$meta])* static $name: $type = $init;)* }
     };
 }
-pub(crate) use locals as thread_local;
+pub(crate) use per_thread as thread_local;
 
 /// loom's lock with the interface of the library's: no poisoning.
 #[derive(Debug)]

@@ -17,10 +17,13 @@ const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
-const TABLE: &str = "src/kernel/shard/table.rs";
 const WAITS: &str = "src/kernel/waits.rs";
+const ROOM: &str = "src/kernel/shard/room.rs";
+const SHARD: &str = "src/kernel/shard/mod.rs";
+const TABLE: &str = "src/kernel/shard/table.rs";
 const CELL: &str = "src/kernel/cell.rs";
 /// What the map's and the pool's own files do is planted in their likeness.
+const MAP: &str = "tests/models/tests/loom/support/map.rs";
 const BOARD: &str = "tests/models/tests/loom/support/board.rs";
 const POOL: &str = "tests/models/tests/loom/support/pool.rs";
 const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
@@ -451,6 +454,48 @@ pub(crate) const BUGS: &[Bug] = &[
         what: "the pool goes on although its runtime is gone",
         file: RUNNER,
         find: "        self.pool.abandon();\n",
+        put: "",
+    },
+    Bug {
+        model: "shard::compute_compute_remove",
+        what: "the lock is released between the look and the change",
+        file: MAP,
+        find: "        let next = decide(seen);\n",
+        put: "        drop(lock);\n        let next = decide(seen);\n        let mut lock = self.lock(key);\n",
+    },
+    Bug {
+        model: "shard::two_for_one_place",
+        what: "whether there is a place is asked, and the place taken, in two steps",
+        file: ROOM,
+        find: "        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_ok()\n",
+        put: "        let next = free(self.taken.load(Ordering::Relaxed));\n        next.inspect(|_| drop(self.taken.fetch_add(1, Ordering::Relaxed))).is_some()\n",
+    },
+    Bug {
+        model: "shard::remove_and_insert_in_a_full_map",
+        what: "a removed entry keeps its place",
+        file: SHARD,
+        find: "            room.correct(self.counted, self.state.table.len());\n",
+        put: "            room.correct(self.counted, self.state.table.len().max(self.counted));\n",
+    },
+    Bug {
+        model: "shard::load_and_remove",
+        what: "removing an absent key does not tell its load",
+        file: TABLE,
+        find: "        if let Some(extra) = &mut self.state.extra {\n            overtake(extra, hash, eq, gone);\n        }\n",
+        put: "        let _ = (hash, eq, gone);\n",
+    },
+    Bug {
+        model: "shard::load_and_insert",
+        what: "storing a value does not tell the key's load",
+        file: TABLE,
+        find: "        if let Some(extra) = self.extra {\n            overtake(extra, hash, |other| *other == key, gone);\n        }\n",
+        put: "        let _ = (hash, gone);\n",
+    },
+    Bug {
+        model: "shard::two_threads_are_inside",
+        what: "a thread that is inside of the map is not refused",
+        file: "src/kernel/shard/gate.rs",
+        find: "        if before != 0 && !nest(before, map) {\n            return None;\n        }\n",
         put: "",
     },
     Bug {

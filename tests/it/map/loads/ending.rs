@@ -39,6 +39,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: the task does not ask whether anybody still wants the load; it hangs.
     async fn the_last_waiter_to_leave_aborts_the_load() {
         let (map, source) = (Map::new(), Source::new());
         let (mut leader, mut follower) = (source.ask(&map, 1, 7), source.ask(&map, 1, 8));
@@ -57,6 +58,7 @@ on_both_runtimes! {
         assert_eq!((again.value, again.source, source.loads()), (9, LoadSource::Load, 2));
     }
 
+    /// Seen to fail: an abandoned flight is joined.
     async fn a_load_is_dropped_that_is_abandoned_before_it_starts() {
         let (map, source) = (Map::new(), Source::new());
         let mut leader = source.ask(&map, 1, 7);
@@ -93,6 +95,7 @@ on_both_runtimes! {
         assert_eq!(Arc::strong_count(&loaded.value), 1);
     }
 
+    /// Seen to fail: the task holds the map.
     async fn a_load_keeps_nothing_of_the_map_alive() {
         let (map, tally, source) = (ConcurrentMap::<u32, Arc<_>>::new(), Tally::new(), Source::new());
         map.insert(2, Arc::new(tally.make(2)));
@@ -111,6 +114,7 @@ on_both_runtimes! {
     }
 }
 
+/// Seen to fail: a task that is dropped ends no flight.
 #[test]
 fn a_runtime_that_shuts_down_leaves_its_loads_to_followers_elsewhere() {
     let (map, source) = (Map::new(), Source::new());

@@ -105,6 +105,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: a follower is told that the load was aborted.
     async fn a_follower_with_another_error_type_loads_itself() {
         let (map, gate) = (Map::new(), Gate::new());
         let passing = gate.clone();
@@ -154,6 +155,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: a panic of the spent future counts more than what it returned.
     async fn a_load_that_panics_when_it_is_dropped_is_contained() {
         let map = Map::new();
         // At its end: what it returned stands.
@@ -171,6 +173,7 @@ on_both_runtimes! {
         assert_eq!(map.get_or_load(2, || async { 8 }).await.unwrap().value, 8);
     }
 
+    /// Seen to fail: `Clone` is called outside of `contain`.
     async fn a_value_that_cannot_be_cloned_is_a_panic_of_its_load() {
         let map = ConcurrentMap::<u32, Touchy>::new();
         let answer = map.get_or_load(1, || async { Touchy::uncloneable() }).await;
@@ -180,6 +183,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: the waiters are told before the value is stored.
     async fn a_key_that_cannot_be_compared_when_it_is_stored_is_a_panic_of_its_load() {
         let map = ConcurrentMap::<Touchy, u32>::with_shards(1);
         let (armed, gate) = (Arc::new(AtomicBool::new(false)), Gate::new());
@@ -216,6 +220,8 @@ on_both_runtimes! {
 
 /// Wakers are the user's: one that calls the map when it is woken or dropped meets no lock, and one that panics keeps
 /// nobody else waiting.
+///
+/// Seen to fail: wakers are woken outside of `contain`.
 #[tokio::test(start_paused = true)]
 async fn wakers_may_call_the_map_and_panic() {
     let (map, source) = (Map::new(), Source::new());
@@ -241,6 +247,8 @@ async fn wakers_may_call_the_map_and_panic() {
 }
 
 /// A loader that blocks on its own key, before it returns a future: it is refused like a load that does.
+///
+/// Seen to fail: the loader is called outside of its flight's scope; it hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loader_that_blocks_on_its_own_key_is_refused() {
     let map = Map::new();

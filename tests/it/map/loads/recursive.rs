@@ -38,6 +38,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: a circle is looked for one step deep.
     async fn a_circle_through_other_keys_is_refused() {
         let (map, gate) = (Map::new(), Gate::new());
         gate.open();
@@ -47,6 +48,7 @@ on_both_runtimes! {
         no_task_is_left().await;
     }
 
+    /// Seen to fail: no circle is looked for; it hangs.
     async fn two_loads_that_ask_for_each_other_both_end() {
         let (map, gate) = (Map::new(), Gate::new());
         let (first, second, ()) = tokio::join!(
@@ -154,6 +156,7 @@ async fn a_wait_that_moves_out_of_its_load_closes_no_circle() {
     no_task_is_left().await;
 }
 
+/// Seen to fail: the edge of a wait stays when the wait is over.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_over_closes_no_circle() {
     // 1 begins to wait for 2, gives up, and ends; then 2 asks for 1.

@@ -1,9 +1,21 @@
 //! One load, shared by those who ask for it.
 
-use flowgate::{ConcurrentMap, LoadSource};
+use std::cell::Cell;
+
+use flowgate::{ConcurrentMap, LoadError, LoadSource, Loaded};
 
 use super::{Asking, Map, Source, begin, no_task_is_left};
 use crate::support::{Gate, on_both_runtimes, until};
+
+// Decided at compile time. Loads ask more of their values than the map does: a map that has none keeps its traits.
+const _: fn() = || {
+    fn decide<T: Send + Sync + Unpin + 'static>() {}
+    decide::<ConcurrentMap<Cell<u32>, Cell<u32>>>();
+    decide::<Loaded<String>>();
+    decide::<LoadSource>();
+    decide::<LoadError>();
+    decide::<LoadError<std::io::Error>>();
+};
 
 on_both_runtimes! {
     async fn a_missing_value_is_loaded_and_then_hit() {

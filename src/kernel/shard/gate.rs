@@ -19,20 +19,36 @@ pub(crate) struct Inside {
     before: usize,
 }
 
-/// Goes into `map`, unless the calling thread is in it already. A map is named by an address of its own, never 0.
+/// The way into a map that the calling thread is not inside of.
+#[derive(Debug)]
+pub(crate) struct Door {
+    before: usize,
+}
+
+/// The way into `map`, unless the calling thread is in it already. A map is named by an address of its own, never 0.
 #[inline(always)]
-pub(crate) fn enter(map: usize) -> Option<Inside> {
-    INNERMOST.with(|innermost| {
-        let before = innermost.get();
-        if before != 0 && !nest(before, map) {
-            return None;
+pub(crate) fn find(map: usize) -> Option<Door> {
+    let before = INNERMOST.with(Cell::get);
+    if before != 0 && is_inside(map) {
+        return None;
+    }
+    Some(Door { before })
+}
+
+impl Door {
+    /// Goes in. Apart from `find` so that nothing is written before the lock is taken, which would have to wait for it.
+    #[inline(always)]
+    pub(crate) fn enter(self, map: usize) -> Inside {
+        if self.before != 0 {
+            nest(self.before);
         }
-        innermost.set(map);
-        Some(Inside { before })
-    })
+        INNERMOST.with(|innermost| innermost.set(map));
+        Inside { before: self.before }
+    }
 }
 
 /// Whether the calling thread is inside of `map`.
+#[cold]
 pub(crate) fn is_inside(map: usize) -> bool {
     INNERMOST.with(Cell::get) == map || OUTER.try_with(|outer| outer.borrow().contains(&map)).unwrap_or(false)
 }
@@ -47,14 +63,10 @@ impl Drop for Inside {
     }
 }
 
-/// Remembers `innermost`, as `map` is about to take its place; false if `map` is among those already.
+/// Remembers `innermost`, as another map is about to take its place.
 #[cold]
-fn nest(innermost: usize, map: usize) -> bool {
-    if is_inside(map) {
-        return false;
-    }
+fn nest(innermost: usize) {
     let _ = OUTER.try_with(|outer| outer.borrow_mut().push(innermost));
-    true
 }
 
 /// Forgets what `nest` has remembered.

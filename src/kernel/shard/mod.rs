@@ -75,9 +75,26 @@ impl<K, V, F> Gone<K, V, F> {
         self.0.as_ref().map_or(0, |left| left.pairs.len())
     }
 
+    #[cold]
     fn left(&mut self) -> &mut Left<K, V, F> {
         self.0.get_or_insert_with(|| Box::new(Left { pairs: Vec::new(), flights: Vec::new() }))
     }
+}
+
+impl<K, V, F> Drop for Gone<K, V, F> {
+    /// Most let go of nothing: that is found out without a call.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            bury(self.0.take());
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn bury<T>(gone: T) {
+    drop(gone);
 }
 
 /// One part of a map.
@@ -92,31 +109,30 @@ struct State<K, V, F> {
     extra: Option<Box<Extra<K, F>>>,
     /// The number of entries that the table keeps room for when it shrinks by itself.
     reserved: usize,
+    /// How many entries the map's room has counted here. Of no use in a map without a bound.
+    counted: usize,
 }
 
 /// A shard whose lock is held, by a thread that is inside of its map.
 #[derive(Debug)]
 pub(crate) struct Locked<'a, K, V, F> {
+    _inside: Inside,
     state: MutexGuard<'a, State<K, V, F>>,
     room: Option<&'a Room>,
-    /// How many entries of this shard `room` has counted.
-    counted: usize,
-    _inside: Inside,
 }
 
 impl<K, V, F> Shard<K, V, F> {
     /// An empty shard.
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { table: HashTable::new(), extra: None, reserved: 0 }) }
+        Self { state: Mutex::new(State { table: HashTable::new(), extra: None, reserved: 0, counted: 0 }) }
     }
 
     /// Locks the shard of `map`, whose entries `room` counts; `None` if the calling thread is inside of that map.
     #[inline(always)]
     pub(crate) fn lock<'a>(&'a self, map: usize, room: Option<&'a Room>) -> Option<Locked<'a, K, V, F>> {
-        let inside = gate::enter(map)?;
+        let door = gate::find(map)?;
         let state = self.state.lock();
-        let counted = state.table.len();
-        Some(Locked { state, room, counted, _inside: inside })
+        Some(Locked { _inside: door.enter(map), state, room })
     }
 }
 
@@ -124,7 +140,8 @@ impl<K, V, F> Drop for Locked<'_, K, V, F> {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(room) = self.room {
-            room.correct(self.counted, self.state.table.len());
+            let held = self.state.table.len();
+            room.correct(std::mem::replace(&mut self.state.counted, held), held);
         }
     }
 }

@@ -24,7 +24,7 @@ impl<K, V, F> Locked<'_, K, V, F> {
 
     /// Makes room for `additional` more entries, which `trim` leaves alone.
     pub(crate) fn reserve(&mut self, additional: usize, hasher: impl Fn(&K) -> u64) {
-        let State { table, extra, reserved } = &mut *self.state;
+        let State { table, extra, reserved, .. } = &mut *self.state;
         let wanted = table.len().saturating_add(additional);
         if wanted > table.capacity() {
             resize(table, extra, wanted, &hasher);

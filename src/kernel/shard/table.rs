@@ -159,8 +159,8 @@ impl<K, V, F> Locked<'_, K, V, F> {
         now: impl FnOnce() -> Ticks,
         gone: &mut Gone<K, V, F>,
     ) -> Seat<'_, K, V, F> {
-        let Self { state, room, counted, .. } = self;
-        let State { table, extra, .. } = &mut **state;
+        let Self { state, room, .. } = self;
+        let State { table, extra, counted, .. } = &mut **state;
         let time = if extra.is_some() { expire(table, extra, hash, &eq, now, gone) } else { None };
         if table.len() == table.capacity() {
             make_room(table, extra, time, &hasher, gone);

@@ -154,11 +154,11 @@ async fn deadlines_follow_their_entries_through_every_size() {
     map.shrink_to_fit();
     map.reserve(10_000);
     map.shrink_to_fit();
-    for (passed, due) in (0..1_000).map(|second| (second, second + 5)) {
+    for passed in 0..1_000 {
         if passed == 500 {
             map.reserve(3_000);
         }
-        let live = |key: u64| key % 2 == 1 || due > passed + 5 && key + 5 > passed || key + 5 > passed;
+        let live = |key: u64| key % 2 == 1 || key + 5 > passed;
         for key in [passed.saturating_sub(5), passed.saturating_sub(4), passed] {
             if key < 1_000 {
                 assert_eq!(map.get(&key).is_some(), live(key), "{key} after {passed} s");

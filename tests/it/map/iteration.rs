@@ -58,7 +58,11 @@ fn what_stays_is_seen_once() {
         let writer = scope.spawn(|| {
             for round in 0..40 {
                 for key in 1_000..2_000 {
-                    if round % 2 == 0 { drop(map.insert(key, 0)) } else { drop(map.remove(&key)) }
+                    if round % 2 == 0 {
+                        map.insert(key, 0);
+                    } else {
+                        map.remove(&key);
+                    }
                 }
             }
         });

@@ -56,7 +56,7 @@ fn call(map: &ConcurrentMap<u64, u64>, key: u64, choice: u64, new: u64) -> Act {
         2 => Act::Insert(new, map.insert(key, new)),
         3 => Act::Remove(map.remove(&key).map(|pair| pair.1)),
         4 | 5 => {
-            let bump = |value: Option<&u64>| match value {
+            let bump = |value: Option<&u64>| match value.inspect(|_| thread::yield_now()) {
                 None => Compute::Keep,
                 Some(value) if value % 4 == 0 => Compute::Remove,
                 Some(value) => Compute::Insert(value + 1),
@@ -75,13 +75,16 @@ fn call(map: &ConcurrentMap<u64, u64>, key: u64, choice: u64, new: u64) -> Act {
 fn record(seed: u64) -> Vec<Call> {
     let (map, clock, start) = (ConcurrentMap::with_shards(2), AtomicU64::new(0), Barrier::new(THREADS));
     let work = |number: u64| {
-        let mut random = fastrand(seed * 31 + number);
+        let mut random = numbers(seed * 31 + number);
         let mut calls = Vec::with_capacity(CALLS);
         start.wait();
         for round in 0..CALLS as u64 {
             let (key, choice) = (random() % KEYS, random());
             let began = clock.fetch_add(1, Ordering::SeqCst);
+            // The call may come long after it began, and end long after it came.
+            yield_for(random() % 3);
             let act = call(&map, key, choice, number * 1_000 + round * 8 + 1);
+            yield_for(random() % 3);
             calls.push(Call { key, began, ended: clock.fetch_add(1, Ordering::SeqCst), act });
         }
         calls
@@ -93,8 +96,12 @@ fn record(seed: u64) -> Vec<Call> {
     })
 }
 
+fn yield_for(turns: u64) {
+    (0..turns).for_each(|_| thread::yield_now());
+}
+
 /// A generator of numbers for one thread (SplitMix64).
-fn fastrand(seed: u64) -> impl FnMut() -> u64 {
+fn numbers(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

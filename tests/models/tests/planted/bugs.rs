@@ -474,8 +474,8 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "shard::remove_and_insert_in_a_full_map",
         what: "a removed entry keeps its place",
         file: SHARD,
-        find: "            room.correct(self.counted, self.state.table.len());\n",
-        put: "            room.correct(self.counted, self.state.table.len().max(self.counted));\n",
+        find: "            let held = self.state.table.len();\n",
+        put: "            let held = self.state.table.len().max(self.state.counted);\n",
     },
     Bug {
         model: "shard::load_and_remove",
@@ -495,7 +495,7 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "shard::two_threads_are_inside",
         what: "a thread that is inside of the map is not refused",
         file: "src/kernel/shard/gate.rs",
-        find: "        if before != 0 && !nest(before, map) {\n            return None;\n        }\n",
+        find: "    if before != 0 && is_inside(map) {\n        return None;\n    }\n",
         put: "",
     },
     Bug {

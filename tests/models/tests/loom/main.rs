@@ -29,6 +29,7 @@ mod cell;
 mod control;
 mod crew;
 mod ending;
+mod flight;
 mod lanes;
 mod ledger;
 mod patrol;

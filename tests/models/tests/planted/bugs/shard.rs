@@ -1,12 +1,6 @@
 //! The bugs of the models in `loom/shard.rs`.
 
-use super::Bug;
-
-const ROOM: &str = "src/kernel/shard/room.rs";
-const SHARD: &str = "src/kernel/shard/mod.rs";
-const TABLE: &str = "src/kernel/shard/table.rs";
-/// What the map's own files do is planted in their likeness.
-const MAP: &str = "tests/models/tests/loom/support/map.rs";
+use super::*;
 
 pub(super) const BUGS: &[Bug] = &[
     Bug {

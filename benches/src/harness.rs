@@ -1,14 +1,16 @@
 //! The interleaved runs of `ratios`.
 //!
 //! Every round runs every contender of a case once, on a runtime of its own, in an order that rotates by one each
-//! round. The clocks start when the runtime stands and stop when the checksum is there; taking the runtime down is not
-//! measured. A warm-up round comes first; it also sizes the measured rounds of a quick run.
+//! round. The clocks start when the runtime stands and stop when the checksum is there, unless the contender names a
+//! part of it to be timed; taking the runtime down is not measured. A warm-up round comes first; it also sizes the measured rounds of a quick run.
 
 use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 
-use crate::case::{Case, Clock, Contender, Setup};
+use crate::case::{Case, Contender, Measure};
+use crate::latency::Percentiles;
+use crate::setup::Setup;
 use crate::stats::rotation;
 
 /// Time that the measured rounds of a quick run may take, all cases together.
@@ -48,6 +50,8 @@ pub struct Sample {
     pub cpu_ns: f64,
     /// Wall time.
     pub wall_ns: f64,
+    /// Latencies, where the case takes them.
+    pub latency: Option<Percentiles>,
 }
 
 /// All rounds of one contender.
@@ -60,14 +64,17 @@ pub struct Series {
 }
 
 impl Series {
-    /// The samples as read from one clock.
+    /// One figure of each sample; none if the samples lack it.
     #[must_use]
-    pub fn by(&self, clock: Clock) -> Vec<f64> {
+    pub fn by(&self, measure: Measure) -> Option<Vec<f64>> {
         self.samples
             .iter()
-            .map(|sample| match clock {
-                Clock::Cpu => sample.cpu_ns,
-                Clock::Wall => sample.wall_ns,
+            .map(|sample| match measure {
+                Measure::Cpu => Some(sample.cpu_ns),
+                Measure::Wall => Some(sample.wall_ns),
+                Measure::P99 => sample.latency.map(|latency| latency.p99),
+                Measure::P999 => sample.latency.map(|latency| latency.p999),
+                Measure::Held => None,
             })
             .collect()
     }
@@ -90,13 +97,15 @@ pub struct Measured {
 /// If the checksum is wrong.
 #[must_use]
 pub fn run_once(case: &Case, contender: &Contender, ops: u64, workers: usize) -> Sample {
-    let setup = Setup::new(case.shape, ops, workers);
+    let setup = Setup::new(case, ops, workers);
     let (cpu, wall) = (ProcessTime::now(), Instant::now());
     let checksum = (contender.run)(&setup);
     let (cpu, wall) = (cpu.elapsed(), wall.elapsed());
     assert_eq!(checksum, (case.checksum)(ops), "{}: {} lost or changed a result", case.name, contender.name);
+    let notes = setup.notes();
+    let (cpu, wall) = notes.time.unwrap_or((cpu, wall));
     let per_op = |time: Duration| time.as_secs_f64() * 1e9 / ops as f64;
-    Sample { cpu_ns: per_op(cpu), wall_ns: per_op(wall) }
+    Sample { cpu_ns: per_op(cpu), wall_ns: per_op(wall), latency: notes.latency }
 }
 
 /// Measures one case.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pool::load;
 
@@ -12,10 +12,28 @@ use crate::pool::load;
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions belong beside the figures.
-const NAMED: [&str; 7] = ["tokio", "async-channel", "flume", "kanal", "futures-util", "tower", "parking_lot"];
+const NAMED: [&str; 17] = [
+    "tokio",
+    "async-channel",
+    "flume",
+    "kanal",
+    "futures-util",
+    "tower",
+    "parking_lot",
+    "threadpool",
+    "rayon",
+    "crossbeam-channel",
+    "dashmap",
+    "scc",
+    "papaya",
+    "moka",
+    "quick_cache",
+    "foldhash",
+    "hashbrown",
+];
 
 /// Machine, compiler, and versions of tokio and the rivals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Model of the processor, as the system names it.
     pub cpu: String,

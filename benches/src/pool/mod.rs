@@ -9,7 +9,7 @@ pub mod load;
 pub mod ours;
 pub mod rivals;
 
-use crate::case::{Case, Clock, Contender, Shape};
+use crate::case::{Case, Contender, Measure, Shape};
 use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
 use load::{Busy, Counted, Plain, Sleeping, Trivial, Yielding};
@@ -43,31 +43,21 @@ pub fn cases() -> Vec<Case> {
 
 /// The limits of all cases but `pool/full`.
 fn wide(producers: usize) -> Shape {
-    Shape { producers, slots: 16, capacity: 1024, window: 1024 }
-}
-
-/// The sum of `job + 1` over `0..ops`.
-fn sum_of_results(ops: u64) -> u64 {
-    ops * (ops + 1) / 2
+    Shape { producers, slots: 16, capacity: 1024, window: 1024, keys: 0 }
 }
 
 fn case<L: Plain>(name: &'static str, shape: Shape, ops: u64, targets: Targets) -> Case {
     let mut contenders = delivering::<L>();
     contenders.push(Contender { name: "joinset+semaphore", run: rivals::join_set::<L> });
     contenders.push(Contender { name: "buffer_unordered", run: rivals::buffer_unordered::<L> });
-    Case { name, shape, ops, checksum: sum_of_results, judged_by: Clock::Cpu, contenders, targets }
+    Case { targets, ..Case::new(name, shape, ops, contenders) }
 }
 
 /// One job at a time: submit, await, next.
 fn round_trip() -> Case {
     Case {
-        name: "pool/roundtrip/p1",
-        shape: Shape { window: 1, ..wide(1) },
-        ops: 80_000,
-        checksum: sum_of_results,
-        judged_by: Clock::Cpu,
-        contenders: delivering::<Trivial>(),
         targets: &[(SPAWN, 1.0), (CHANNEL, 0.5)],
+        ..Case::new("pool/roundtrip/p1", Shape { window: 1, ..wide(1) }, 80_000, delivering::<Trivial>())
     }
 }
 
@@ -77,7 +67,7 @@ fn sleep() -> Case {
     let mut case = case::<Sleeping>("pool/sleep/p1", wide(1), 1_600, targets);
     // Without a limit all jobs sleep at once: no rival here.
     case.contenders.retain(|contender| contender.name != UNLIMITED);
-    case.judged_by = Clock::Wall;
+    case.judged_by = Measure::Wall;
     case
 }
 
@@ -95,35 +85,21 @@ fn forms() -> Case {
 
 /// Two forms of ours on trivial jobs of one producer.
 fn beside_itself(name: &'static str, form: Contender, plain: Contender, targets: Targets) -> Case {
-    Case {
-        name,
-        shape: wide(1),
-        ops: 160_000,
-        checksum: sum_of_results,
-        judged_by: Clock::Cpu,
-        contenders: vec![form, plain],
-        targets,
-    }
+    Case { targets, ..Case::new(name, wide(1), 160_000, vec![form, plain]) }
 }
 
 /// Producers that wait for room: a capacity of 64, and handles dropped at once.
 fn full() -> Case {
-    Case {
-        name: "pool/full/p4",
-        shape: Shape { capacity: 64, ..wide(4) },
-        ops: 120_000,
-        checksum: sum_of_results,
-        judged_by: Clock::Cpu,
-        contenders: vec![
-            detaching::<Flowgate<ByAttempt>>(OURS),
-            detaching::<SpawnSemaphore<Counted>>(SPAWN),
-            detaching::<Workers<AsyncChannel, Counted>>(CHANNEL),
-            detaching::<Workers<Flume, Counted>>("flume+oneshot"),
-            detaching::<Workers<Kanal, Counted>>("kanal+oneshot"),
-            detaching::<Tower<Counted>>("tower"),
-        ],
-        targets: &[(CHANNEL, 0.5)],
-    }
+    let contenders = vec![
+        detaching::<Flowgate<ByAttempt>>(OURS),
+        detaching::<SpawnSemaphore<Counted>>(SPAWN),
+        detaching::<Workers<AsyncChannel, Counted>>(CHANNEL),
+        detaching::<Workers<Flume, Counted>>("flume+oneshot"),
+        detaching::<Workers<Kanal, Counted>>("kanal+oneshot"),
+        detaching::<Tower<Counted>>("tower"),
+    ];
+    let shape = Shape { capacity: 64, ..wide(4) };
+    Case { targets: &[(CHANNEL, 0.5)], ..Case::new("pool/full/p4", shape, 120_000, contenders) }
 }
 
 /// The contenders that hand out a handle for each job, ours first.

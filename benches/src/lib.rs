@@ -20,6 +20,7 @@ pub mod harness;
 pub mod json;
 pub mod latency;
 pub mod machine;
+pub mod map;
 pub mod pool;
 pub mod report;
 pub mod setup;
@@ -28,5 +29,7 @@ pub mod stats;
 /// Every case of every concept, in the order in which they are run.
 #[must_use]
 pub fn cases() -> Vec<case::Case> {
-    pool::cases()
+    let mut cases = pool::cases();
+    cases.extend(map::cases());
+    cases
 }

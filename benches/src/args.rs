@@ -52,7 +52,7 @@ pub const USAGE: &str = "\
 usage: cargo bench --bench ratios -- [OPTIONS] [FILTER]...
 
 FILTER            only cases whose name contains FILTER (several: any of them)
---quick           seven shorter rounds, within 50 s a concept; cases for more than two threads only if named in full
+--quick           seven shorter rounds, within 50 s a concept; some cases only if named in full
 --json            one JSON object on standard output
 --workers N       worker threads of each runtime (2)
 --rounds N        measured rounds (15, with --quick 7)

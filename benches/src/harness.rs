@@ -129,11 +129,22 @@ pub fn measure(case: Case, plan: &Plan) -> Measured {
 /// The warm-up round; returns the operations of a measured run.
 fn sized(case: &Case, plan: &Plan) -> u64 {
     let warm_up = case.whole_ops((case.ops / 8).max(MIN_OPS));
-    let round_ns: f64 =
-        case.contenders.iter().map(|contender| run_once(case, contender, warm_up, plan.workers).wall_ns).sum();
     let Some(budget) = plan.budget else {
+        for contender in &case.contenders {
+            let _cost = run_once(case, contender, warm_up, plan.workers);
+        }
         return case.whole_ops(case.ops);
     };
-    let affordable = budget.as_secs_f64() * 1e9 / (round_ns * plan.rounds as f64);
-    case.whole_ops((affordable as u64).clamp(MIN_OPS, case.ops))
+    let (mut fixed, mut per_op) = (0.0, 0.0);
+    for contender in &case.contenders {
+        // The first run fills what the runs share, which the measured ones find there.
+        let _cost = run_once(case, contender, case.whole_ops(MIN_OPS), plan.workers);
+        let began = Instant::now();
+        let timed = run_once(case, contender, warm_up, plan.workers).wall_ns * warm_up as f64;
+        fixed += (began.elapsed().as_secs_f64() * 1e9 - timed).max(0.0);
+        per_op += timed / warm_up as f64;
+    }
+    let round = budget.as_secs_f64() * 1e9 / plan.rounds as f64;
+    let affordable = (round - fixed) / per_op;
+    case.whole_ops((affordable as u64).clamp(warm_up.min(MIN_OPS), case.ops))
 }

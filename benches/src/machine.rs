@@ -61,7 +61,7 @@ impl Machine {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             rustc: rustc_version(),
             workers,
-            busy_job_ns: load::busy_job_ns(),
+            busy_job_ns: load::job_ns(load::BUSY_STEPS),
             versions: locked_versions(LOCK, &NAMED),
         }
     }

@@ -1,7 +1,7 @@
 //! Cases of `map/`: threads that share a map, whose answers are all checked.
 //!
 //! `t1` to `t8` are the threads. Ratios are of wall time, since waiting for a lock is part of what a map costs; the
-//! cases of more than two threads are left out of quick runs.
+//! cases of more than two threads, and some of one, are left out of quick runs.
 
 pub mod driver;
 pub mod keys;
@@ -34,19 +34,19 @@ macro_rules! names {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |more: Vec<Case>| cases.extend(more);
-    add(on_threads::<SetGet<String>>(names!("set-get-string"), 1_000, 400_000));
-    add(on_threads::<SetGet<&'static str>>(names!("set-get-str"), 1_000, 800_000));
-    add(on_threads::<HotGet<0>>(names!("hot-get"), 1_000, 2_000_000));
-    add(on_threads::<HotGet<0>>(names!("hot-get-one-key"), 1, 2_000_000));
-    add(on_threads::<HotGet<1>>(names!("hot-get-1-set"), 1_000, 2_000_000));
-    add(on_threads::<ReadHeavy>(names!("read-heavy"), 1 << 18, 400_000));
-    add(on_threads::<Exchange>(names!("exchange"), 1 << 18, 400_000));
-    add(on_threads::<RapidGrow>(names!("rapid-grow-presized"), 1 << 20, 400_000));
-    add(on_threads::<RapidGrowEmpty>(names!("rapid-grow-empty"), 1 << 20, 400_000));
-    add(on_threads::<Zipf>(names!("zipf"), 1_000_000, 400_000));
-    add(on_threads::<ZipfBlobs>(names!("zipf-string-arc"), 1_000_000, 200_000));
-    add(on_threads::<WordCount>(names!("word-count"), 0, 800_000));
-    add(on_threads::<Latency>(names!("get-latency"), 100_000, 200_000));
+    add(on_threads::<SetGet<String>>(names!("set-get-string"), &[1, 2], 1_000, 400_000));
+    add(on_threads::<SetGet<&'static str>>(names!("set-get-str"), &[1, 2], 1_000, 800_000));
+    add(on_threads::<HotGet<0>>(names!("hot-get"), &[1, 2], 1_000, 2_000_000));
+    add(on_threads::<HotGet<0>>(names!("hot-get-one-key"), &[2], 1, 2_000_000));
+    add(on_threads::<HotGet<1>>(names!("hot-get-1-set"), &[2], 1_000, 2_000_000));
+    add(on_threads::<ReadHeavy>(names!("read-heavy"), &[2], 1 << 18, 400_000));
+    add(on_threads::<Exchange>(names!("exchange"), &[2], 1 << 18, 400_000));
+    add(on_threads::<RapidGrow>(names!("rapid-grow-presized"), &[2], 1 << 20, 400_000));
+    add(on_threads::<RapidGrowEmpty>(names!("rapid-grow-empty"), &[2], 1 << 20, 400_000));
+    add(on_threads::<Zipf>(names!("zipf"), &[2], 1_000_000, 400_000));
+    add(on_threads::<ZipfBlobs>(names!("zipf-string-arc"), &[1], 1_000_000, 200_000));
+    add(on_threads::<WordCount>(names!("word-count"), &[2], 0, 800_000));
+    add(on_threads::<Latency>(names!("get-latency"), &[2], 100_000, 200_000));
     for case in &mut cases {
         if case.name.starts_with("map/get-latency") {
             case.judged_by = Measure::P999;
@@ -65,13 +65,14 @@ fn memory() -> Case {
     }
 }
 
-fn on_threads<W: Workload>(names: [&'static str; 4], keys: usize, ops: u64) -> Vec<Case> {
+/// A case for each number of threads; those in `quick` belong to quick runs.
+fn on_threads<W: Workload>(names: [&'static str; 4], quick: &[usize], keys: usize, ops: u64) -> Vec<Case> {
     let threads = [1, 2, 4, 8];
     let shape = |producers| Shape { producers, keys, ..Shape::default() };
     names
         .into_iter()
         .zip(threads)
-        .map(|(name, threads)| Case { in_quick: threads <= 2, ..case::<W>(name, shape(threads), ops) })
+        .map(|(name, threads)| Case { in_quick: quick.contains(&threads), ..case::<W>(name, shape(threads), ops) })
         .collect()
 }
 

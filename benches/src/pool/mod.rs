@@ -5,16 +5,22 @@
 
 pub mod channels;
 pub mod driver;
+pub mod half_load;
 pub mod load;
 pub mod ours;
 pub mod rivals;
+pub mod threads;
+pub mod waiting;
 
 use crate::case::{Case, Contender, Measure, Shape};
 use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
-use load::{Busy, Counted, Plain, Sleeping, Trivial, Yielding};
+use half_load::Due;
+use load::{Busy, Counted, Long, Plain, Sleeping, Trivial, Yielding};
 use ours::{ByAttempt, ByState, Featured, Flowgate};
 use rivals::{BareSpawn, SpawnSemaphore, Tower};
+use threads::{Boxed, Closures, SpawnBlocking, Typed};
+use waiting::Gated;
 
 type Targets = &'static [(&'static str, f64)];
 
@@ -33,11 +39,18 @@ pub fn cases() -> Vec<Case> {
         case::<Yielding>("pool/yield/p4", wide(4), 120_000, &[(SPAWN, 0.30), (CHANNEL, 0.5)]),
         case::<Busy>("pool/1us/p1", wide(1), 60_000, &[(SPAWN, 0.52), (CHANNEL, 0.5)]),
         case::<Busy>("pool/1us/p4", wide(4), 60_000, &[(SPAWN, 0.60), (CHANNEL, 0.5)]),
+        case::<Long>("pool/10us/p1", wide(1), 6_000, &[(SPAWN, 1.02), (CHANNEL, 1.02)]),
+        case::<Long>("pool/10us/p4", wide(4), 6_000, &[(SPAWN, 1.02), (CHANNEL, 1.02)]),
         round_trip(),
         sleep(),
         features(),
         forms(),
         full(),
+        half_load(),
+        Case { in_quick: false, ..waiting("pool/waiting-1k/p1", 1_000) },
+        Case { in_quick: false, ..waiting("pool/waiting-100k/p1", 100_000) },
+        threads(),
+        fired_threads(),
     ]
 }
 
@@ -100,6 +113,62 @@ fn full() -> Case {
     ];
     let shape = Shape { capacity: 64, ..wide(4) };
     Case { targets: &[(CHANNEL, 0.5)], ..Case::new("pool/full/p4", shape, 120_000, contenders) }
+}
+
+/// Jobs of ten microseconds that come twice as far apart, at random.
+fn half_load() -> Case {
+    let contenders = vec![
+        Contender { name: OURS, run: half_load::half_load::<Flowgate<ByAttempt>> },
+        Contender { name: SPAWN, run: half_load::half_load::<SpawnSemaphore<Due>> },
+        Contender { name: CHANNEL, run: half_load::half_load::<Workers<AsyncChannel, Due>> },
+        Contender { name: "kanal+oneshot", run: half_load::half_load::<Workers<Kanal, Due>> },
+    ];
+    Case {
+        judged_by: Measure::P99,
+        counted: false,
+        targets: &[(SPAWN, 1.0), (CHANNEL, 1.0)],
+        ..Case::new("pool/half-load/p1", wide(1), 50_000, contenders)
+    }
+}
+
+/// So many tasks that wait for room in a pool whose jobs do not end before all of them stand in line.
+fn waiting(name: &'static str, submitters: u64) -> Case {
+    let contenders = vec![
+        Contender { name: OURS, run: waiting::waiting::<Flowgate<ByAttempt>> },
+        Contender { name: SPAWN, run: waiting::waiting::<SpawnSemaphore<Gated>> },
+        Contender { name: CHANNEL, run: waiting::waiting::<Workers<AsyncChannel, Gated>> },
+        Contender { name: "flume+oneshot", run: waiting::waiting::<Workers<Flume, Gated>> },
+        Contender { name: "kanal+oneshot", run: waiting::waiting::<Workers<Kanal, Gated>> },
+        Contender { name: "tower", run: waiting::waiting::<Tower<Gated>> },
+    ];
+    Case::new(name, Shape { capacity: 64, ..wide(1) }, submitters, contenders)
+}
+
+/// The limits of the thread cases: as many threads as there are tasks elsewhere would measure the system's scheduler.
+const THREADS: Shape = Shape { producers: 1, slots: 4, capacity: 1024, window: 1024, keys: 0 };
+
+/// Threads, with a handle for each job.
+fn threads() -> Case {
+    let contenders = vec![
+        Contender { name: "threadpool+oneshot", run: threads::windowed::<Closures<threadpool::ThreadPool, _>> },
+        Contender { name: "rayon+oneshot", run: threads::windowed::<Closures<rayon::ThreadPool, _>> },
+        Contender { name: "spawn_blocking", run: threads::windowed::<SpawnBlocking<_>> },
+        Contender { name: "crossbeam-typed+oneshot", run: threads::windowed::<Typed> },
+        Contender { name: "crossbeam-boxed+oneshot", run: threads::windowed::<Closures<Boxed, _>> },
+    ];
+    Case { judged_by: Measure::Wall, ..Case::new("pool/threads/p1", THREADS, 80_000, contenders) }
+}
+
+/// Threads, and nobody waits for a result.
+fn fired_threads() -> Case {
+    let contenders = vec![
+        Contender { name: "threadpool", run: threads::fired::<Closures<threadpool::ThreadPool, _>> },
+        Contender { name: "rayon", run: threads::fired::<Closures<rayon::ThreadPool, _>> },
+        Contender { name: "spawn_blocking", run: threads::fired::<SpawnBlocking<_>> },
+        Contender { name: "crossbeam-typed", run: threads::fired::<Typed> },
+        Contender { name: "crossbeam-boxed", run: threads::fired::<Closures<Boxed, _>> },
+    ];
+    Case { judged_by: Measure::Wall, ..Case::new("pool/threads-fired/p1", THREADS, 80_000, contenders) }
 }
 
 /// The contenders that hand out a handle for each job, ours first.

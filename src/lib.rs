@@ -19,11 +19,13 @@
 mod contain;
 pub mod docs;
 mod kernel;
+pub mod map;
 pub mod pool;
 pub mod retry;
 mod rt;
 mod shim;
 
+pub use map::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, MapFull, Ticker};
 pub use pool::{
     Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Permit, PoolStats, Report,
     ReserveError, RunError, Shutdown, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,

@@ -25,7 +25,10 @@ pub mod retry;
 mod rt;
 mod shim;
 
-pub use map::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, MapFull, Ticker};
+pub use map::{
+    Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, LoadError, LoadSource, Loaded,
+    MapFull, Ticker,
+};
 pub use pool::{
     Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Permit, PoolStats, Report,
     ReserveError, RunError, Shutdown, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,

@@ -18,6 +18,7 @@ pub use error::{InvalidMap, MapFull};
 pub use foldhash::fast::RandomState;
 pub use hashbrown::Equivalent;
 pub use iter::{Iter, Keys, Values};
+pub use load::{LoadError, LoadSource, Loaded};
 pub use ttl::Ticker;
 
 use builder::MOST_SHARDS;

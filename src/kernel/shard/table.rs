@@ -85,7 +85,7 @@ impl<K, V, F> Free<'_, K, V, F> {
     {
         // Invariant 3: `Eq` is called before anything changes.
         if let Some(extra) = self.extra {
-            gone.flight = extra.end(hash, |other| *other == key, |_| true);
+            gone.flight = extra.end(hash, |other, _| *other == key);
         }
         let place = self.entry.insert((key, value)).bucket_index();
         if due != NEVER || is_timed(self.extra) {

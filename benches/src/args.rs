@@ -99,6 +99,11 @@ impl Args {
             |name: &str| self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
         let whole = |case: &Case| !self.quick || case.in_quick || self.filters.iter().any(|filter| filter == case.name);
         let mut selected: Vec<Case> = cases.into_iter().filter(|case| wanted(case.name) && whole(case)).collect();
+        if self.quick {
+            for case in &mut selected {
+                case.shape.keys = case.shape.keys.min(case.quick_keys);
+            }
+        }
         if let Some(only) = &self.only {
             for case in &mut selected {
                 case.contenders.retain(|contender| contender.name == only);

@@ -2,6 +2,9 @@
 
 use crate::setup::{Setup, Shelf};
 
+/// Highest ratios wanted, by rival.
+pub type Targets = &'static [(&'static str, f64)];
+
 /// A load, and who carries it. The first contender is ours: ratios are its cost over each other contender's.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -17,12 +20,14 @@ pub struct Case {
     pub judged_by: Measure,
     /// Whether a quick run has it even if no filter names it.
     pub in_quick: bool,
+    /// The most keys of a quick run.
+    pub quick_keys: usize,
     /// Whether the allocation pass runs it.
     pub counted: bool,
     /// Ours first.
     pub contenders: Vec<Contender>,
     /// Highest ratio wanted, by rival.
-    pub targets: &'static [(&'static str, f64)],
+    pub targets: Targets,
     /// What the runs of this case share.
     pub shelf: Shelf,
 }
@@ -39,6 +44,7 @@ impl Case {
             checksum: sum_of_results,
             judged_by: Measure::Cpu,
             in_quick: true,
+            quick_keys: usize::MAX,
             counted: true,
             contenders,
             targets: &[],

@@ -14,7 +14,7 @@ use crate::setup::Setup;
 use crate::stats::rotation;
 
 /// Time that the measured rounds of a quick run may take, all cases together.
-pub const QUICK_BUDGET: Duration = Duration::from_secs(36);
+pub const QUICK_BUDGET: Duration = Duration::from_secs(30);
 
 /// Rounds of a full run and of a quick one.
 const ROUNDS: usize = 15;

@@ -12,7 +12,7 @@ pub mod rivals;
 pub mod threads;
 pub mod waiting;
 
-use crate::case::{Case, Contender, Measure, Shape};
+use crate::case::{Case, Contender, Measure, Shape, Targets};
 use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
 use half_load::Due;
@@ -21,8 +21,6 @@ use ours::{ByAttempt, ByState, Featured, Flowgate};
 use rivals::{BareSpawn, SpawnSemaphore, Tower};
 use threads::{Boxed, Closures, SpawnBlocking, Typed};
 use waiting::Gated;
-
-type Targets = &'static [(&'static str, f64)];
 
 const OURS: &str = "flowgate";
 const SPAWN: &str = "spawn+semaphore";

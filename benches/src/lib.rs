@@ -15,6 +15,7 @@
 
 pub mod allocs;
 pub mod args;
+pub mod book;
 pub mod case;
 pub mod harness;
 pub mod json;

@@ -67,6 +67,14 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Whether figures of both may stand in one table.
+    #[must_use]
+    pub fn same_place(&self, other: &Self) -> bool {
+        Self { busy_job_ns: other.busy_job_ns, ..self.clone() } == *other
+    }
+}
+
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "machine: {}, {} cores, {}, {}", self.cpu, self.cores, self.system, self.rustc)?;

@@ -6,6 +6,7 @@
 pub mod channels;
 pub mod driver;
 pub mod half_load;
+pub mod hot_key;
 pub mod load;
 pub mod ours;
 pub mod rivals;
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Case> {
         half_load(),
         Case { in_quick: false, ..waiting("pool/waiting-1k/p1", 1_000) },
         Case { in_quick: false, ..waiting("pool/waiting-100k/p1", 100_000) },
+        hot_key(),
         threads(),
         fired_threads(),
     ]
@@ -126,6 +128,19 @@ fn half_load() -> Case {
         counted: false,
         targets: &[(SPAWN, 1.0), (CHANNEL, 1.0)],
         ..Case::new("pool/half-load/p1", wide(1), 50_000, contenders)
+    }
+}
+
+/// A million jobs of one key, as fast as they are let in, beside one job at a time of a thousand other keys.
+fn hot_key() -> Case {
+    let contenders = vec![
+        Contender { name: "spawn+key-mutex", run: hot_key::hot_key::<hot_key::SpawnMutex> },
+        Contender { name: "sharded-channels", run: hot_key::hot_key::<hot_key::Sharded> },
+    ];
+    Case {
+        judged_by: Measure::P99,
+        counted: false,
+        ..Case::new("pool/hot-key/p2", Shape { keys: 1_001, ..wide(1) }, 1_000_000, contenders)
     }
 }
 

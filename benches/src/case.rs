@@ -1,5 +1,7 @@
 //! Cases and contenders: the table that the harness, the allocation pass and the criterion benches walk.
 
+use std::fmt;
+
 use crate::setup::{Setup, Shelf};
 
 /// Highest ratios wanted, by rival.
@@ -94,6 +96,25 @@ pub struct Shape {
     pub window: usize,
     /// Different keys.
     pub keys: usize,
+}
+
+impl fmt::Display for Shape {
+    /// The limits that are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            (self.producers, if self.slots == 0 { "thread" } else { "producer" }),
+            (self.slots, "slot"),
+            (self.capacity, "place"),
+            (self.window, "unread result"),
+            (self.keys, "key"),
+        ];
+        let mut before = "";
+        for (number, name) in named.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{before}{number} {name}{}", if number == 1 { "" } else { "s" })?;
+            before = ", ";
+        }
+        Ok(())
+    }
 }
 
 /// A name, and a function that carries out [`Setup::ops`] operations and returns their checksum.

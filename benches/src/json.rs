@@ -25,6 +25,8 @@ pub struct Report {
 pub struct CaseReport {
     /// `<type>/<load>/<threads>`.
     pub name: String,
+    /// The limits that all contenders have.
+    pub limits: String,
     /// Operations of each run.
     pub ops: u64,
     /// Measured rounds.
@@ -109,6 +111,7 @@ impl CaseReport {
         };
         Self {
             name: case.name.to_owned(),
+            limits: case.shape.to_string(),
             ops: measured.ops,
             rounds: measured.series.first().map_or(0, |series| series.samples.len()),
             judged_by: case.judged_by,

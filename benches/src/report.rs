@@ -34,8 +34,10 @@ const NO_CELL: &str = "-";
 
 fn table(case: &CaseReport, width: usize) -> Result<String, fmt::Error> {
     let width = width.max(25);
-    let mut text =
-        format!("{} ({} operations x {} rounds, by {:?})\n", case.name, case.ops, case.rounds, case.judged_by);
+    let mut text = format!(
+        "{} ({}; {} operations x {} rounds, by {:?})\n",
+        case.name, case.limits, case.ops, case.rounds, case.judged_by
+    );
     let heads = [
         format!("{:>8} {:>8} {:>7} {:>7}", "CPU", "wall", "allocs", "bytes"),
         if holds(case) { format!(" {:>9}", "held") } else { String::new() },

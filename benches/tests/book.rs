@@ -26,6 +26,7 @@ fn contender(name: &str, ns: f64) -> ContenderReport {
 fn case(name: &str, ours: f64, rival: f64, target: Option<f64>) -> CaseReport {
     CaseReport {
         name: name.to_owned(),
+        limits: "1 producer, 16 slots".to_owned(),
         ops: 1_000,
         rounds: 7,
         judged_by: Measure::Cpu,
@@ -80,6 +81,7 @@ fn the_book_names_losses_targets_and_every_figure() {
     assert!(text.contains("| `pool/made-up/p1` | dashmap | 0.50 [0.50 0.50] | 0.60 | met |"), "{text}");
     assert!(text.contains("| `map/made-up/t1` | dashmap | 1.50 [1.50 1.50] | 1.00 | behind |"), "{text}");
     assert!(text.contains("| flowgate | 1,500,000 | 3,000,000 | 1.00 | 88.0 | 35.7 |"), "{text}");
+    assert!(text.contains("1 producer, 16 slots; 1000 operations x 7 rounds, judged by CPU time"), "{text}");
     assert!(text.contains("| tokio | 1."), "{text}");
 }
 

@@ -58,6 +58,7 @@ const NAMES: i32 = 165;
 const LONGEST: i32 = 160;
 
 const OURS: RGBColor = RGBColor(196, 78, 20);
+const OUR_OTHER: RGBColor = RGBColor(230, 165, 120);
 const RIVAL: RGBColor = RGBColor(150, 170, 190);
 const INK: RGBColor = RGBColor(40, 40, 40);
 
@@ -98,7 +99,11 @@ fn draw_case(panel: &Area<'_>, case: &CaseReport, figure: Figure) -> Result<(), 
         let top = HEAD + BAR * row as i32;
         let cut = value > full;
         let length = (f64::from(LONGEST) * (value / full).min(1.0)).round() as i32;
-        let color = if name == ours { OURS } else { RIVAL };
+        let color = match name {
+            _ if name == ours => OURS,
+            _ if name.starts_with("flowgate") => OUR_OTHER,
+            _ => RIVAL,
+        };
         let bar = Rectangle::new([(NAMES, top + 2), (NAMES + length.max(1), top + BAR - 3)], color.filled());
         panel.draw(&bar).map_err(plot)?;
         text(panel, name, (NAMES - 6, top + BAR / 2), 12, HPos::Right)?;

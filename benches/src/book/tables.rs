@@ -91,8 +91,9 @@ fn table(text: &mut String, case: &CaseReport) {
     let heads: Vec<&str> = columns.iter().map(|column| column.head).collect();
     let _ = writeln!(
         text,
-        "### {}\n\n{} operations x {} rounds, judged by {}\n\n| | {} | ratio [min max] | target |\n|---{}|---|---|",
+        "### {}\n\n{}; {} operations x {} rounds, judged by {}\n\n| | {} | ratio [min max] | target |\n|---{}|---|---|",
         case.name,
+        case.limits,
         case.ops,
         case.rounds,
         judge(case.judged_by),

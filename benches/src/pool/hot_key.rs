@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::case::Shape;
 use crate::latency::Recorder;
+use crate::pool::driver::sum_of;
 use crate::pool::load::{Busy, Load, Tally};
 use crate::setup::Setup;
 
@@ -50,8 +52,8 @@ impl Load for HotAndCold {
     }
 }
 
-/// One task submits all hot jobs, as fast as it is let; another submits one cold job after the other, key by key, and
-/// waits for each. The latencies are those of the cold jobs, from before they are submitted until their result is there.
+/// The producers submit the hot jobs, as fast as they are let; one more task submits one cold job after the other, key by
+/// key, and waits for each. The latencies are those of the cold jobs, from before they are submitted until their result is there.
 pub fn hot_key<P: Keyed>(setup: &Setup) -> u64 {
     let tally = Arc::new(Tally::expecting(setup.ops));
     let most = (setup.ops / 10).max(1) as usize;
@@ -76,9 +78,8 @@ pub fn hot_key<P: Keyed>(setup: &Setup) -> u64 {
                 }
             }
         });
-        for job in 0..setup.ops {
-            drop(pool.submit(0, job).await);
-        }
+        let submitted = sum_of(setup.shares().map(|share| submit_hot(pool.clone(), share))).await;
+        assert_eq!(submitted, setup.ops);
         let sum = tally.complete().await;
         hot_is_done.store(true, Ordering::Relaxed);
         cold.await.expect("the cold submitter");
@@ -87,6 +88,15 @@ pub fn hot_key<P: Keyed>(setup: &Setup) -> u64 {
     });
     setup.note_latencies(&recorder);
     sum
+}
+
+async fn submit_hot<P: Keyed>(pool: P, jobs: Range<u64>) -> u64 {
+    let mut submitted = 0;
+    for job in jobs {
+        drop(pool.submit(0, job).await);
+        submitted += 1;
+    }
+    submitted
 }
 
 /// A task for each job, which locks its key's mutex and then takes one of the slots; as many tasks as there is capacity.

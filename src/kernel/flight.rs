@@ -27,8 +27,8 @@
 //! the load where no model can see it.
 //!
 //! # Cost
-//! One allocation a flight, one for its waiters and one for its outcome. Two uncontended lock operations a waiter, and
-//! one each time the load is polled; the lock is held for a few moves. 16 bytes and a waker each waiter.
+//! One allocation a flight, one for its waiters and one for its outcome. Three lock operations a waiter that stays to the
+//! end, and one each time the load is polled; the lock is held for a few moves. 16 bytes and a waker each waiter.
 
 use super::slab::{Key, Slab};
 use crate::shim::Mutex;
@@ -60,7 +60,17 @@ pub(crate) struct Flight<O> {
 /// A waiter's place in a flight; whoever has one gives it up with [`Flight::leave`].
 #[derive(Debug)]
 #[must_use = "a load without waiters is to be abandoned"]
-pub(crate) struct Seat(Key);
+pub(crate) struct Seat {
+    place: Key,
+    /// Whether a waker was left there.
+    is_known: bool,
+}
+
+impl Seat {
+    fn new(place: Key) -> Self {
+        Self { place, is_known: false }
+    }
+}
 
 /// What is left to do, outside the lock, when a waiter has left.
 #[derive(Debug)]
@@ -94,7 +104,7 @@ impl<O> Flight<O> {
     /// A load that begins, and the seat of its leader.
     pub(crate) fn new() -> (Self, Seat) {
         let mut waiters = Slab::new();
-        let leader = Seat(waiters.insert(None));
+        let leader = Seat::new(waiters.insert(None));
         let state = State { phase: Phase::Loading, waiters, task: None };
         (Self { state: Mutex::new(state) }, leader)
     }
@@ -102,19 +112,23 @@ impl<O> Flight<O> {
     /// Seats a follower, unless the flight has come to its end (invariant 1).
     pub(crate) fn join(&self) -> Option<Seat> {
         let mut state = self.state.lock();
-        matches!(state.phase, Phase::Loading).then(|| Seat(state.waiters.insert(None)))
+        matches!(state.phase, Phase::Loading).then(|| Seat::new(state.waiters.insert(None)))
     }
 
-    /// The outcome, or leaves `waker` to be woken when there is one.
-    pub(crate) fn poll(&self, seat: &Seat, waker: &Waker) -> Poll<Arc<O>> {
-        let state = self.state.lock();
-        if let Phase::Landed(outcome) = &state.phase {
-            return Poll::Ready(outcome.clone());
+    /// The outcome, or leaves `waker` to be woken when there is one. A seat has served its turn once there is an outcome;
+    /// to leave it is allowed, and does nothing.
+    pub(crate) fn poll(&self, seat: &mut Seat, waker: &Waker) -> Poll<Arc<O>> {
+        if seat.is_known {
+            let state = self.state.lock();
+            if let Phase::Landed(outcome) = &state.phase {
+                return Poll::Ready(outcome.clone());
+            }
+            let known = state.waiters.get(seat.place).and_then(Option::as_ref);
+            if known.is_some_and(|known| known.will_wake(waker)) {
+                return Poll::Pending;
+            }
         }
-        if state.waiters.get(seat.0).is_some_and(|known| known.as_ref().is_some_and(|known| known.will_wake(waker))) {
-            return Poll::Pending;
-        }
-        drop(state);
+        seat.is_known = true;
         let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         // Invariant 4: it may have landed while the waker was cloned.
@@ -123,7 +137,7 @@ impl<O> Flight<O> {
             drop(state);
             return Poll::Ready(outcome);
         }
-        if let Some(known) = state.waiters.get_mut(seat.0) {
+        if let Some(known) = state.waiters.get_mut(seat.place) {
             std::mem::swap(known, &mut waker);
         }
         drop(state);
@@ -137,7 +151,7 @@ impl<O> Flight<O> {
         if !matches!(state.phase, Phase::Loading) {
             return Left { task: None, waiter: None };
         }
-        let waiter = state.waiters.take(seat.0);
+        let waiter = state.waiters.take(seat.place);
         if state.waiters.len() > 0 {
             return Left { task: None, waiter };
         }

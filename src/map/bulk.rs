@@ -131,6 +131,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> ConcurrentMap<K, V, S> {
     /// # Panics
     ///
     /// If code that this map runs under a lock calls it.
+    #[allow(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn remove_expired(&self) -> usize {
         let mut removed = 0;
         for index in 0..self.inner.shards.len() {
@@ -139,7 +140,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> ConcurrentMap<K, V, S> {
             lock.sweep_all(|| self.inner.now(), &mut gone);
             lock.trim(|key| self.inner.hash(key));
             drop(lock);
-            removed += gone.pairs.len();
+            removed += gone.entries();
         }
         removed
     }

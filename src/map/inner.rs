@@ -14,13 +14,16 @@ pub(super) type Lock<'a, K, V> = Locked<'a, K, V, Flight<V>>;
 /// What a shard lets go of.
 pub(super) type Gone<K, V> = crate::kernel::shard::Gone<K, V, Flight<V>>;
 
+/// The shards of a map.
+type Shards<K, V> = Box<[Padded<Shard<K, V, Flight<V>>>]>;
+
 /// Keeps what it holds on cache lines of its own: two of them, as processors fetch lines in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Padded<T>(pub(super) T);
 
 pub(super) struct Inner<K, V, S> {
-    pub(super) shards: Box<[Padded<Shard<K, V, Flight<V>>>]>,
+    pub(super) shards: Shards<K, V>,
     /// How far the hash's bits that choose the shard stand from its low end.
     pub(super) shift: u32,
     pub(super) hasher: S,
@@ -34,7 +37,7 @@ pub(super) struct Inner<K, V, S> {
 impl<K, V, S> Inner<K, V, S> {
     /// The shard's number for a hash. A table inside a shard uses the seven highest bits and the lowest ones; these stand
     /// next to the seven, so that the keys of one shard still differ in both.
-    #[inline]
+    #[inline(always)]
     pub(super) fn index(&self, hash: u64) -> usize {
         // Truncation: the mask leaves fewer bits than a `usize` has.
         (hash >> self.shift) as usize & (self.shards.len() - 1)
@@ -44,7 +47,7 @@ impl<K, V, S> Inner<K, V, S> {
     ///
     /// # Panics
     /// If the calling thread is inside of this map.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lock(&self, hash: u64) -> Lock<'_, K, V> {
         self.lock_at(self.index(hash))
     }
@@ -53,7 +56,7 @@ impl<K, V, S> Inner<K, V, S> {
     ///
     /// # Panics
     /// If the calling thread is inside of this map.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lock_at(&self, index: usize) -> Lock<'_, K, V> {
         match self.shards[index].0.lock(self.id(), self.room.as_ref()) {
             Some(lock) => lock,
@@ -62,7 +65,7 @@ impl<K, V, S> Inner<K, V, S> {
     }
 
     /// A name that no other map in memory has.
-    #[inline]
+    #[inline(always)]
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -89,13 +92,13 @@ impl<K, V, S> Inner<K, V, S> {
     }
 
     /// The time, if an entry has a deadline.
-    #[inline]
+    #[inline(always)]
     pub(super) fn now(&self) -> Ticks {
         self.clock.now()
     }
 
     /// The deadline of an entry that is stored now and lives for `ttl`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn due(&self, ttl: Option<Duration>) -> Ticks {
         match ttl {
             Some(ttl) => self.clock.due(ttl),
@@ -106,7 +109,7 @@ impl<K, V, S> Inner<K, V, S> {
 
 impl<K, V, S: BuildHasher> Inner<K, V, S> {
     /// The hash of a key, in any of its forms.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
         self.hasher.hash_one(key)
     }

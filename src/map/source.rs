@@ -21,12 +21,12 @@ pub(super) struct Given<K>(pub(super) K);
 impl<K: Hash + Eq> Source<K> for Given<K> {
     type Query = K;
 
-    #[inline]
+    #[inline(always)]
     fn query(&self) -> &K {
         &self.0
     }
 
-    #[inline]
+    #[inline(always)]
     fn into_key(self) -> K {
         self.0
     }
@@ -38,12 +38,12 @@ pub(super) struct Lent<'a, Q: ?Sized>(pub(super) &'a Q);
 impl<K: Borrow<Q>, Q: Hash + Equivalent<K> + ToOwned<Owned = K> + ?Sized> Source<K> for Lent<'_, Q> {
     type Query = Q;
 
-    #[inline]
+    #[inline(always)]
     fn query(&self) -> &Q {
         self.0
     }
 
-    #[inline]
+    #[inline(always)]
     fn into_key(self) -> K {
         self.0.to_owned()
     }

@@ -71,13 +71,20 @@ impl<K, F> Extra<K, F> {
         }
     }
 
-    fn expel<V>(&mut self, table: &mut HashTable<(K, V)>, place: usize, now: Ticks, gone: &mut Gone<K, V, F>) {
+    /// Takes the entry at `place` out if it has expired.
+    pub(super) fn expel<V>(
+        &mut self,
+        table: &mut HashTable<(K, V)>,
+        place: usize,
+        now: Ticks,
+        gone: &mut Gone<K, V, F>,
+    ) {
         if self.deadlines[place] > now {
             return;
         }
         self.deadlines[place] = NEVER;
         if let Ok(entry) = table.get_bucket_entry(place) {
-            gone.pairs.push(entry.remove().0);
+            gone.left().pairs.push(entry.remove().0);
         }
     }
 
@@ -105,8 +112,14 @@ impl<K, F> Extra<K, F> {
         std::mem::take(&mut self.flights).into_iter().map(|loading| (loading.key, loading.flight))
     }
 
+    /// Whether any load is under way.
+    #[inline]
+    pub(super) fn is_loading(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
     /// Whether it holds nothing.
     pub(super) fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.deadlines.iter().all(|due| *due == NEVER)
+        !self.is_loading() && self.deadlines.iter().all(|due| *due == NEVER)
     }
 }

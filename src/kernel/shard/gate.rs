@@ -20,7 +20,7 @@ pub(crate) struct Inside {
 }
 
 /// Goes into `map`, unless the calling thread is in it already. A map is named by an address of its own, never 0.
-#[inline]
+#[inline(always)]
 pub(crate) fn enter(map: usize) -> Option<Inside> {
     INNERMOST.with(|innermost| {
         let before = innermost.get();
@@ -38,11 +38,10 @@ pub(crate) fn is_inside(map: usize) -> bool {
 }
 
 impl Drop for Inside {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if self.before != 0 {
-            // A thread that is ending has no list any more, and nothing to take out of it.
-            let _ = OUTER.try_with(|outer| outer.borrow_mut().pop());
+            unnest();
         }
         INNERMOST.with(|innermost| innermost.set(self.before));
     }
@@ -56,4 +55,11 @@ fn nest(innermost: usize, map: usize) -> bool {
     }
     let _ = OUTER.try_with(|outer| outer.borrow_mut().push(innermost));
     true
+}
+
+/// Forgets what `nest` has remembered.
+#[cold]
+fn unnest() {
+    // A thread that is ending has no list any more, and nothing to take out of it.
+    let _ = OUTER.try_with(|outer| outer.borrow_mut().pop());
 }

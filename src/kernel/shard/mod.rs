@@ -50,21 +50,33 @@ use gate::Inside;
 use hashbrown::HashTable;
 
 /// What a shard lets go of, to be dropped after its lock was released. Made before the lock is taken.
+///
+/// One word, as most operations let go of nothing.
 #[derive(Debug)]
-pub(crate) struct Gone<K, V, F> {
-    /// Entries that have expired or were swept out.
-    pub(crate) pairs: Vec<(K, V)>,
-    /// The load that a write has overtaken. Its result must not be stored.
-    pub(crate) flight: Option<(K, F)>,
-    /// The loads that a write to the whole shard has overtaken.
-    pub(crate) flights: Vec<(K, F)>,
+pub(crate) struct Gone<K, V, F>(Option<Box<Left<K, V, F>>>);
+
+#[derive(Debug)]
+struct Left<K, V, F> {
+    /// Entries that were taken out.
+    pairs: Vec<(K, V)>,
+    /// Loads that a write has overtaken.
+    flights: Vec<(K, F)>,
 }
 
 impl<K, V, F> Gone<K, V, F> {
     /// Nothing yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self { pairs: Vec::new(), flight: None, flights: Vec::new() }
+        Self(None)
+    }
+
+    /// How many entries there are.
+    pub(crate) fn entries(&self) -> usize {
+        self.0.as_ref().map_or(0, |left| left.pairs.len())
+    }
+
+    fn left(&mut self) -> &mut Left<K, V, F> {
+        self.0.get_or_insert_with(|| Box::new(Left { pairs: Vec::new(), flights: Vec::new() }))
     }
 }
 
@@ -99,7 +111,7 @@ impl<K, V, F> Shard<K, V, F> {
     }
 
     /// Locks the shard of `map`, whose entries `room` counts; `None` if the calling thread is inside of that map.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock<'a>(&'a self, map: usize, room: Option<&'a Room>) -> Option<Locked<'a, K, V, F>> {
         let inside = gate::enter(map)?;
         let state = self.state.lock();
@@ -109,7 +121,7 @@ impl<K, V, F> Shard<K, V, F> {
 }
 
 impl<K, V, F> Drop for Locked<'_, K, V, F> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(room) = self.room {
             room.correct(self.counted, self.state.table.len());
@@ -134,18 +146,10 @@ impl<K, V, F> Locked<'_, K, V, F> {
         self.state.extra.as_mut()?.end(hash, |_, flight| which(flight))
     }
 
-    /// Tells the load of a key that the key was written to meanwhile. Any write to an absent key does this.
-    #[inline]
-    pub(crate) fn overtake(&mut self, hash: u64, eq: impl Fn(&K) -> bool, gone: &mut Gone<K, V, F>) {
-        if let Some(extra) = &mut self.state.extra {
-            gone.flight = extra.end(hash, |key, _| eq(key));
-        }
-    }
-
-    /// The same for every load of the shard.
+    /// Tells every load of the shard that its key was written to meanwhile.
     pub(crate) fn overtake_all(&mut self, gone: &mut Gone<K, V, F>) {
-        if let Some(extra) = &mut self.state.extra {
-            gone.flights.extend(extra.end_all());
+        if let Some(extra) = self.state.extra.as_mut().filter(|extra| extra.is_loading()) {
+            gone.left().flights.extend(extra.end_all());
         }
     }
 

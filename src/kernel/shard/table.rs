@@ -1,7 +1,7 @@
 //! Looking up, storing and removing an entry of a locked shard.
 
 use super::extra::Extra;
-use super::size::{is_timed, make_room};
+use super::size::make_room;
 use super::{Gone, Locked, Room, State};
 use crate::kernel::alarms::{NEVER, Ticks};
 use hashbrown::HashTable;
@@ -27,7 +27,6 @@ pub(crate) struct Taken<'a, K, V, F> {
 #[derive(Debug)]
 pub(crate) struct Free<'a, K, V, F> {
     entry: VacantEntry<'a, (K, V)>,
-    places: usize,
     extra: &'a mut Option<Box<Extra<K, F>>>,
     room: Option<&'a Room>,
     counted: &'a mut usize,
@@ -35,22 +34,22 @@ pub(crate) struct Free<'a, K, V, F> {
 
 impl<K, V, F> Taken<'_, K, V, F> {
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self) -> &V {
         &self.entry.get().1
     }
 
     /// The value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_mut(&mut self) -> &mut V {
         &mut self.entry.get_mut().1
     }
 
     /// Stores another value, with a deadline of its own, and returns the old one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn replace(mut self, value: V, due: Ticks) -> V {
         let old = std::mem::replace(&mut self.entry.get_mut().1, value);
-        if due != NEVER || is_timed(self.extra) {
+        if due != NEVER || self.extra.is_some() {
             let (place, places) = (self.entry.bucket_index(), self.entry.into_table().num_buckets());
             set_deadline(self.extra, place, places, due);
         }
@@ -58,9 +57,9 @@ impl<K, V, F> Taken<'_, K, V, F> {
     }
 
     /// Takes the entry out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(self) -> (K, V) {
-        if is_timed(self.extra) {
+        if self.extra.is_some() {
             set_deadline(self.extra, self.entry.bucket_index(), 0, NEVER);
         }
         self.entry.remove().0
@@ -69,7 +68,7 @@ impl<K, V, F> Taken<'_, K, V, F> {
 
 impl<K, V, F> Free<'_, K, V, F> {
     /// Takes a place for one more entry, unless the map is full.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&mut self) -> bool {
         let Some(room) = self.room else { return true };
         let admitted = room.take();
@@ -78,18 +77,19 @@ impl<K, V, F> Free<'_, K, V, F> {
     }
 
     /// Stores an entry. A load of the key, found by `hash`, is overtaken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(self, hash: u64, key: K, value: V, due: Ticks, gone: &mut Gone<K, V, F>)
     where
         K: Eq,
     {
         // Invariant 3: `Eq` is called before anything changes.
         if let Some(extra) = self.extra {
-            gone.flight = extra.end(hash, |other, _| *other == key);
+            overtake(extra, hash, |other| *other == key, gone);
         }
-        let place = self.entry.insert((key, value)).bucket_index();
-        if due != NEVER || is_timed(self.extra) {
-            set_deadline(self.extra, place, self.places, due);
+        let entry = self.entry.insert((key, value));
+        if due != NEVER || self.extra.is_some() {
+            let (place, places) = (entry.bucket_index(), entry.into_table().num_buckets());
+            set_deadline(self.extra, place, places, due);
         }
     }
 }
@@ -103,9 +103,24 @@ fn set_deadline<K, F>(extra: &mut Option<Box<Extra<K, F>>>, place: usize, places
     }
 }
 
+#[inline(never)]
+fn overtake<K, V, F>(extra: &mut Extra<K, F>, hash: u64, eq: impl Fn(&K) -> bool, gone: &mut Gone<K, V, F>) {
+    if let Some(flight) = extra.end(hash, |key, _| eq(key)) {
+        gone.left().flights.push(flight);
+    }
+}
+
 impl<K, V, F> Locked<'_, K, V, F> {
+    /// Tells the load of a key that the key was written to meanwhile. Any write to an absent key does this.
+    #[inline(always)]
+    pub(crate) fn overtake(&mut self, hash: u64, eq: impl Fn(&K) -> bool, gone: &mut Gone<K, V, F>) {
+        if let Some(extra) = &mut self.state.extra {
+            overtake(extra, hash, eq, gone);
+        }
+    }
+
     /// The live entry of a key. `now` is asked only if the entry has a deadline.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, hash: u64, eq: impl Fn(&K) -> bool, now: impl FnOnce() -> Ticks) -> Option<&(K, V)> {
         let State { table, extra, .. } = &*self.state;
         match extra {
@@ -118,7 +133,7 @@ impl<K, V, F> Locked<'_, K, V, F> {
     }
 
     /// The live entry of a key, to be changed or removed. An expired one is taken out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(
         &mut self,
         hash: u64,
@@ -127,17 +142,15 @@ impl<K, V, F> Locked<'_, K, V, F> {
         gone: &mut Gone<K, V, F>,
     ) -> Option<Taken<'_, K, V, F>> {
         let State { table, extra, .. } = &mut *self.state;
-        let time = sweep(table, extra, now, gone);
-        let entry = table.find_entry(hash, |pair| eq(&pair.0)).ok()?;
-        if has_expired(extra, time, || entry.bucket_index()) {
-            gone.pairs.push(entry.remove().0);
-            return None;
+        if extra.is_some() {
+            expire(table, extra, hash, &eq, now, gone);
         }
+        let entry = table.find_entry(hash, |pair| eq(&pair.0)).ok()?;
         Some(Taken { entry, extra })
     }
 
     /// The place of a key, with room for an entry there. An expired one is taken out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn seat(
         &mut self,
         hash: u64,
@@ -148,44 +161,33 @@ impl<K, V, F> Locked<'_, K, V, F> {
     ) -> Seat<'_, K, V, F> {
         let Self { state, room, counted, .. } = self;
         let State { table, extra, .. } = &mut **state;
-        let room = *room;
-        let time = sweep(table, extra, now, gone);
+        let time = if extra.is_some() { expire(table, extra, hash, &eq, now, gone) } else { None };
         if table.len() == table.capacity() {
             make_room(table, extra, time, &hasher, gone);
         }
-        let places = table.num_buckets();
         // Invariant 3: there is room, so the table hashes nothing here.
         match table.entry(hash, |pair| eq(&pair.0), |pair| hasher(&pair.0)) {
-            Entry::Vacant(entry) => Seat::Free(Free { entry, places, extra, room, counted }),
-            Entry::Occupied(entry) if has_expired(extra, time, || entry.bucket_index()) => {
-                let (pair, entry) = entry.remove();
-                gone.pairs.push(pair);
-                Seat::Free(Free { entry, places, extra, room, counted })
-            }
+            Entry::Vacant(entry) => Seat::Free(Free { entry, extra, room: *room, counted }),
             Entry::Occupied(entry) => Seat::Taken(Taken { entry, extra }),
         }
     }
 }
 
-/// Whether the entry at a place has expired by `time`, which is known if the shard is timed.
-#[inline]
-fn has_expired<K, F>(extra: &Option<Box<Extra<K, F>>>, time: Option<Ticks>, place: impl FnOnce() -> usize) -> bool {
-    match (extra, time) {
-        (Some(extra), Some(time)) => extra.has_expired(place(), || time),
-        _ => false,
-    }
-}
-
-/// Sweeps a few places of a shard that is timed, and returns the time.
-#[inline]
-fn sweep<K, V, F>(
+/// In a shard that is timed: sweeps a few places, takes the entry of a key out if it has expired, and returns the time.
+#[inline(never)]
+fn expire<K, V, F>(
     table: &mut HashTable<(K, V)>,
     extra: &mut Option<Box<Extra<K, F>>>,
+    hash: u64,
+    eq: &impl Fn(&K) -> bool,
     now: impl FnOnce() -> Ticks,
     gone: &mut Gone<K, V, F>,
 ) -> Option<Ticks> {
     let extra = extra.as_mut().filter(|extra| extra.is_timed())?;
     let now = now();
     extra.sweep(table, now, gone);
+    if let Some(place) = table.find_bucket_index(hash, |pair| eq(&pair.0)) {
+        extra.expel(table, place, now, gone);
+    }
     Some(now)
 }

@@ -27,9 +27,10 @@ impl<K, V, F> Locked<'_, K, V, F> {
     ) -> usize {
         self.overtake_all(gone);
         self.sweep_all(now, gone);
-        let before = gone.pairs.len();
-        let declined = self.state.table.extract_if(|(key, value)| !keep(key, value));
-        gone.pairs.extend(declined);
-        gone.pairs.len() - before
+        let before = gone.entries();
+        for pair in self.state.table.extract_if(|(key, value)| !keep(key, value)) {
+            gone.left().pairs.push(pair);
+        }
+        gone.entries() - before
     }
 }

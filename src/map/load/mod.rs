@@ -12,6 +12,7 @@
 //! 3. Under a lock of the map runs `Eq`, `Hash` or `Clone` of the user, as with any other access, and never a loader.
 //! 4. Between the flight's entry into the shard and the start of its task nothing awaits.
 
+mod ask;
 mod error;
 mod scope;
 mod task;
@@ -20,12 +21,9 @@ mod waiter;
 pub use error::{LoadError, LoadSource, Loaded};
 
 use super::ConcurrentMap;
-use super::inner::Inner;
-use crate::contain::contain;
 use crate::kernel::flight::Flight as Shared;
 use crate::kernel::waits::FlightId;
-use crate::rt::Runtime;
-use crate::shim::atomic::{AtomicU64, Ordering};
+use ask::Ask;
 use error::Outcome;
 use std::any::Any;
 use std::convert::Infallible;
@@ -34,8 +32,6 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use task::Landing;
-use waiter::Waiter;
 
 /// A load of one key, shared by those who wait for it and the task that makes it.
 struct Load<V> {
@@ -75,16 +71,6 @@ impl<V> fmt::Debug for Flight<V> {
     }
 }
 
-/// What a look-up finds.
-enum Found<K, V, S> {
-    Value(V),
-    /// The load is somebody else's.
-    Followed(Waiter<V>, K),
-    /// The load is the caller's to start.
-    Led(Waiter<V>, Landing<K, V, S>, Runtime),
-    NoRuntime,
-}
-
 impl<K, V, S> ConcurrentMap<K, V, S>
 where
     K: Eq + Hash + Send + 'static,
@@ -118,16 +104,12 @@ where
     /// # Cancel safety
     ///
     /// As with [`get_or_try_load`](Self::get_or_try_load).
-    pub async fn get_or_load<F, Fut>(&self, key: K, loader: F) -> Result<Loaded<V>, LoadError>
+    pub fn get_or_load<F, Fut>(&self, key: K, loader: F) -> impl Future<Output = Result<Loaded<V>, LoadError>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = V> + Send + 'static,
     {
-        self.get_or_try_load(key, || {
-            let load = loader();
-            async move { Ok::<V, Infallible>(load.await) }
-        })
-        .await
+        Ask::new(&self.inner, key, loader, Ok::<V, Infallible>)
     }
 
     /// The value of `key`; if there is none, the one that `loader` loads, which is stored.
@@ -178,89 +160,12 @@ where
     /// # Cancel safety
     ///
     /// Safe: dropping it disturbs no other waiter. If it was the last, the load is aborted and the key is free.
-    pub async fn get_or_try_load<F, Fut, E>(&self, key: K, loader: F) -> Result<Loaded<V>, LoadError<E>>
+    pub fn get_or_try_load<F, Fut, E>(&self, key: K, loader: F) -> impl Future<Output = Result<Loaded<V>, LoadError<E>>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        self.inner.expect_outside();
-        let hash = self.inner.hash(&key);
-        let mut key = key;
-        loop {
-            match look_up(&self.inner, hash, key) {
-                Found::Value(value) => return Ok(Loaded { value, source: LoadSource::Hit }),
-                Found::NoRuntime => return Err(LoadError::NoRuntime),
-                Found::Led(waiter, landing, runtime) => {
-                    start(landing, &runtime, loader);
-                    let outcome = waiter.await.map_err(|_| LoadError::Recursive)?;
-                    let Some(read) = outcome.read(LoadSource::Load) else {
-                        unreachable!("an error is of its leader's type")
-                    };
-                    return read;
-                }
-                Found::Followed(waiter, mine) => {
-                    let outcome = waiter.await.map_err(|_| LoadError::Recursive)?;
-                    if let Some(read) = outcome.read(LoadSource::Shared) {
-                        return read;
-                    }
-                    // The leader's error is of another type: the load has failed, and this caller makes its own.
-                    key = mine;
-                }
-            }
-        }
+        Ask::new(&self.inner, key, loader, |result| result)
     }
-}
-
-/// The value of `key`, or a seat in the flight that loads it, which may be a new one.
-fn look_up<K, V, S>(inner: &Arc<Inner<K, V, S>>, hash: u64, key: K) -> Found<K, V, S>
-where
-    K: Eq,
-    V: Clone + Send + Sync + 'static,
-{
-    // Declared before the lock, and so dropped after it.
-    let abandoned;
-    let mut lock = inner.lock(hash);
-    if let Some((_, value)) = lock.get(hash, |other| *other == key, || inner.now()) {
-        return Found::Value(value.clone());
-    }
-    let known = lock.flight(hash, |other| *other == key).and_then(Flight::load);
-    if let Some(load) = &known {
-        if let Some(seat) = load.shared.join() {
-            return Found::Followed(Waiter::new(load.clone(), seat), key);
-        }
-    }
-    abandoned = known.and_then(|load| lock.end(hash, |flight| flight.is(&load)));
-    let Some(runtime) = Runtime::current() else { return Found::NoRuntime };
-    let (shared, leader) = Shared::new();
-    let load = Arc::new(Load { id: next_id(), shared });
-    lock.begin(hash, key, Flight::new(load.clone()));
-    // Invariant 1: from here on the flight has its landing.
-    let landing = Landing::new(inner, load.clone(), hash);
-    drop(lock);
-    drop(abandoned);
-    Found::Led(Waiter::new(load, leader), landing, runtime)
-}
-
-/// Calls the leader's loader and starts the task that makes the load.
-fn start<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, runtime: &Runtime, loader: F)
-where
-    K: Eq + Hash + Send + 'static,
-    V: Clone + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = Result<V, E>> + Send + 'static,
-    E: Send + Sync + 'static,
-{
-    match scope::within(landing.id(), || contain(loader)) {
-        Ok(load) => runtime.spawn(task::run(landing, load)),
-        Err(payload) => landing.panicked(payload),
-    }
-}
-
-/// A name for a flight.
-fn next_id() -> FlightId {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Ordering: Relaxed. The numbers only have to differ.
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -14,12 +14,12 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 /// Makes the load of `landing`'s flight. Loads that nobody waits for any more are dropped.
-pub(super) async fn run<K, V, S, Fut, E>(landing: Landing<K, V, S>, load: Fut)
+pub(super) async fn run<K, V, S, Fut, E>(landing: Landing<K, V, S>, load: Fut, read: fn(Fut::Output) -> Result<V, E>)
 where
     K: Eq + Hash,
     V: Clone + Send + Sync + 'static,
     S: BuildHasher,
-    Fut: Future<Output = Result<V, E>>,
+    Fut: Future,
     E: Send + Sync + 'static,
 {
     let id = landing.id();
@@ -51,7 +51,7 @@ where
         // What was returned before stands, even if dropping the spent future panics.
         (None, Some(result), dropped) => {
             discard(dropped);
-            match result {
+            match read(result) {
                 Ok(value) => landing.loaded(value),
                 Err(error) => landing.end(Outcome::Failed(Arc::new(error))),
             }

@@ -41,17 +41,15 @@ impl<V> Future for Waiter<V> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { load, seat, edge } = &mut *self;
-        let Some(seat) = seat else { unreachable!("a waiter that has its answer is not polled again") };
-        let polled = load.shared.poll(seat, cx.waker());
-        let answer = match polled {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => match wait_here(edge, load.id) {
-                Ok(()) => return Poll::Pending,
-                Err(circle) => Err(circle),
-            },
-        };
+        let Some(taken) = seat else { unreachable!("a waiter that has its answer is not polled again") };
+        if let Poll::Ready(outcome) = load.shared.poll(taken, cx.waker()) {
+            *edge = None;
+            *seat = None;
+            return Poll::Ready(Ok(outcome));
+        }
+        let Err(circle) = wait_here(edge, load.id) else { return Poll::Pending };
         self.leave();
-        Poll::Ready(answer)
+        Poll::Ready(Err(circle))
     }
 }
 

@@ -17,7 +17,6 @@ const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
-const SHARD: &str = "src/kernel/shard/mod.rs";
 const TABLE: &str = "src/kernel/shard/table.rs";
 const WAITS: &str = "src/kernel/waits.rs";
 const CELL: &str = "src/kernel/cell.rs";
@@ -346,14 +345,14 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "flight::write_and_store",
         what: "whoever stores a value leaves the load of its key under way",
         file: TABLE,
-        find: "            gone.flight = extra.end(hash, |other, _| *other == key);\n",
+        find: "            overtake(extra, hash, |other| *other == key, gone);\n",
         put: "",
     },
     Bug {
         model: "flight::remove_and_load",
         what: "removing an absent key leaves its load under way",
-        file: SHARD,
-        find: "            gone.flight = extra.end(hash, |key, _| eq(key));\n",
+        file: TABLE,
+        find: "            overtake(extra, hash, eq, gone);\n",
         put: "",
     },
     Bug {

@@ -224,15 +224,15 @@ impl Board {
 }
 
 impl Waiter {
-    pub(crate) fn poll(&self, parker: &Parker) -> Poll<Answer> {
-        let seat = self.seat.as_ref().expect("a waiter has its seat until it leaves");
+    pub(crate) fn poll(&mut self, parker: &Parker) -> Poll<Answer> {
+        let seat = self.seat.as_mut().expect("a waiter has its seat until it leaves");
         self.flight.poll(seat, parker.waker()).map(|outcome| match outcome.value {
             Some(value) => Answer::Loaded(value),
             None => Answer::Panicked,
         })
     }
 
-    pub(crate) fn wait(self) -> Answer {
+    pub(crate) fn wait(mut self) -> Answer {
         let parker = Parker::new();
         loop {
             if let Poll::Ready(answer) = self.poll(&parker) {

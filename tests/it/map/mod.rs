@@ -1,0 +1,2 @@
+//! The map, by axis.
+mod loads;

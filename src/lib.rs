@@ -25,8 +25,10 @@ mod rt;
 mod shim;
 
 pub use pool::{
-    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Permit, PoolStats, Report,
-    ReserveError, RunError, Shutdown, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    Attempt, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId,
+    Join, Map, Order, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, Shutdown, SubmitBatch,
+    SubmitError, Totals, TryJoin, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock, blocking_join,
+    blocking_try_join, join, try_join,
 };
 pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,

@@ -8,9 +8,11 @@
 //! | [`slab`] | places with stable keys, and first-in-first-out lists threaded through them |
 //! | [`alarms`] | a heap of due times from which any entry can be taken out |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
+//! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 
 pub(crate) mod alarms;
 pub(crate) mod cell;
 pub(crate) mod engine;
+pub(crate) mod inbox;
 pub(crate) mod slab;

@@ -21,27 +21,40 @@
 
 mod account;
 mod attempt;
+mod batch;
 mod builder;
 mod context;
 mod error;
 mod handle;
 mod handler;
+mod join;
+mod member;
 mod nested;
 mod runner;
+mod scope;
 mod shared;
 mod shutdown;
+mod sink;
 mod stats;
+mod stream;
 mod submit;
 mod timer;
 mod verdict;
+mod window;
 
+pub use batch::{BatchError, BatchRefusal, SubmitBatch};
 pub use builder::WorkerPoolBuilder;
 pub use context::Cx;
 pub use error::{BuildError, Failure, JobError, ReserveError, RunError, SubmitError, WouldDeadlock};
 pub use handle::{CancelOnDrop, JobHandle, JobId};
 pub use handler::{Attempt, Handler, JobFn};
+pub use join::{Join, TryJoin, blocking_join, blocking_try_join, join, try_join};
+pub use member::Order;
+pub use scope::Scope;
 pub use shutdown::{Report, Shutdown};
+pub use sink::PoolSink;
 pub use stats::{PoolStats, Totals};
+pub use stream::Map;
 pub use submit::Permit;
 
 use crate::shim::atomic::Ordering;

@@ -142,7 +142,7 @@ enum Refused<J, T, E> {
 }
 
 /// The job of a cell that was not accepted.
-fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
+pub(super) fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
     cell.lend().job
 }
 
@@ -154,7 +154,7 @@ enum Deserted {
 }
 
 /// A submitter that waits for room.
-struct InLine<J, T, E> {
+pub(super) struct InLine<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     deserted: Deserted,
     /// `None` once the wait is over.
@@ -167,6 +167,11 @@ impl<J, T, E> InLine<J, T, E> {
         Self { shared, deserted, cell: Some(cell), line: None }
     }
 
+    /// One that has not been tried before: it may be accepted at its first poll.
+    pub(super) fn with_job(shared: &Arc<Shared<J, T, E>>, job: J) -> Self {
+        Self::new(shared.clone(), Arc::new(Cell::new(Parcel::new(job))), Deserted::Detach)
+    }
+
     fn accepted(&mut self, ticket: Ticket) -> JobHandle<J, T, E> {
         JobHandle::new(self.shared.clone(), self.take(), ticket)
     }
@@ -177,7 +182,7 @@ impl<J, T, E> InLine<J, T, E> {
     }
 
     /// Ends the wait: a handle if the job has been accepted by now, the job if not.
-    fn give_up(&mut self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+    pub(super) fn give_up(&mut self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
         let mut fx = Effects::default();
         let waited = self.line.take().map(|key| self.shared.engine.leave_line(key, &mut fx));
         self.shared.apply(&mut fx);

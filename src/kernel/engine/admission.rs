@@ -163,7 +163,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 
 impl<C: Claimed> State<C> {
     #[inline]
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity
     }
 
@@ -173,20 +173,20 @@ impl<C: Claimed> State<C> {
         key
     }
 
-    fn grant(&mut self) -> Key {
+    pub(super) fn grant(&mut self) -> Key {
         self.reserved += 1;
         self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 })
     }
 
     #[inline]
-    fn accept(&mut self, cell: C, now: Ticks) -> Ticket {
+    pub(super) fn accept(&mut self, cell: C, now: Ticks) -> Ticket {
         let key = self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 });
         self.seat(key, cell, now)
     }
 
     /// Turns a place without a job into that of an accepted one.
     #[inline]
-    fn seat(&mut self, key: Key, cell: C, now: Ticks) -> Ticket {
+    pub(super) fn seat(&mut self, key: Key, cell: C, now: Ticks) -> Ticket {
         let number = self.totals.accepted;
         self.totals.accepted += 1;
         let place = self.places.get_mut(key).expect("a place that was just taken");
@@ -200,7 +200,7 @@ impl<C: Claimed> State<C> {
         Ticket { key, number }
     }
 
-    fn release(&mut self, permit: Key, now: Ticks, fx: &mut Effects) {
+    pub(super) fn release(&mut self, permit: Key, now: Ticks, fx: &mut Effects) {
         self.places.remove(permit);
         self.reserved -= 1;
         self.admit_line(now, fx);

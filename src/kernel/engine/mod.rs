@@ -49,12 +49,14 @@
 //! an alarm is set. 40 bytes a place.
 
 mod admission;
+mod batching;
 mod ending;
 mod ledger;
 mod running;
 mod timing;
 
 pub(crate) use admission::{Admission, Entry, Waited};
+pub(crate) use batching::Closed;
 pub(crate) use ending::{Sweep, Swept};
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};

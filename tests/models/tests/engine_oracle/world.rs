@@ -42,6 +42,10 @@ enum Op {
     LeaveLine(usize),
     Fill(usize),
     Release(usize),
+    AdmitMany(usize),
+    ReserveMany(usize),
+    /// So many permits for fewer jobs, by as many.
+    FillMany(usize, usize),
     /// One of the steps that a runner can take.
     Run(usize, usize, usize),
     Pass(u64),
@@ -65,6 +69,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => n().prop_map(Op::LeaveLine),
         2 => n().prop_map(Op::Fill),
         1 => n().prop_map(Op::Release),
+        3 => (0..6_usize).prop_map(Op::AdmitMany),
+        2 => (0..4_usize).prop_map(Op::ReserveMany),
+        2 => (0..4_usize, 0..3_usize).prop_map(|(permits, fewer)| Op::FillMany(permits, fewer)),
         36 => (n(), n(), n()).prop_map(|(runner, step, choice)| Op::Run(runner, step, choice)),
         3 => (0..6_u64).prop_map(Op::Pass),
         4 => Just(Op::Ring),
@@ -100,7 +107,7 @@ pub(crate) struct World {
     /// All that were ever accepted.
     pub(crate) tickets: BTreeMap<Number, Ticket>,
     lines: Vec<(usize, Key, WakerId)>,
-    permits: Vec<Key>,
+    pub(crate) permits: Vec<Key>,
     idlers: Vec<(usize, Option<Key>)>,
     pub(crate) runners: Vec<Runner>,
     pub(crate) unpublished: Vec<usize>,
@@ -130,12 +137,12 @@ impl World {
         (self.wakers, self.log.waker(self.wakers))
     }
 
-    fn new_cell(&mut self) -> (u64, TestCell) {
+    pub(crate) fn new_cell(&mut self) -> (u64, TestCell) {
         self.cells += 1;
         (self.cells, Arc::new(Cell::new(self.cells)))
     }
 
-    fn accepted(&mut self, ticket: Ticket, number: Number) {
+    pub(crate) fn accepted(&mut self, ticket: Ticket, number: Number) {
         assert_eq!(ticket.number, number);
         self.tickets.insert(number, ticket);
     }
@@ -174,6 +181,9 @@ impl World {
             Op::LeaveLine(n) => self.leave_line(n, &mut fx),
             Op::Fill(n) => self.fill(n, &mut fx),
             Op::Release(n) => self.release(n, &mut fx),
+            Op::AdmitMany(n) => self.admit_many(n, &mut fx),
+            Op::ReserveMany(n) => self.reserve_many(n),
+            Op::FillMany(permits, fewer) => self.fill_many(permits, fewer, &mut fx),
             Op::Run(n, step, choice) => return self.run(n, step, choice),
             Op::Pass(steps) => {
                 self.oracle.now += steps * STEP;

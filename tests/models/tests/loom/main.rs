@@ -26,6 +26,7 @@ mod batching;
 mod cancelling;
 mod cell;
 mod ending;
+mod inbox;
 mod ledger;
 mod running;
 mod timing;

@@ -11,8 +11,10 @@ pub(crate) struct Bug {
 }
 
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
+const BATCHING: &str = "src/kernel/engine/batching.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
+const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
@@ -77,6 +79,27 @@ pub(crate) const BUGS: &[Bug] = &[
         file: ADMISSION,
         find: "self.line.push_back(&mut self.waiters, key);",
         put: "self.line.push_front(&mut self.waiters, key);",
+    },
+    Bug {
+        model: "admission::batch_and_submit",
+        what: "a batch is admitted beyond the capacity",
+        file: BATCHING,
+        find: "        while state.has_room() {\n",
+        put: "        loop {\n",
+    },
+    Bug {
+        model: "admission::batch_filled_and_sealed",
+        what: "the places of a batch that are left over are not given back",
+        file: BATCHING,
+        find: "        for permit in permits {\n            state.release(permit, now, fx);\n        }\n",
+        put: "        drop(permits);\n",
+    },
+    Bug {
+        model: "admission::batch_and_close",
+        what: "a pool that was swept out admits batches",
+        file: BATCHING,
+        find: "        if state.phase > Phase::Open {\n            return Err(Closed);\n        }\n        while",
+        put: "        while",
     },
     Bug {
         model: "batching::batch_and_deadline",
@@ -236,15 +259,15 @@ pub(crate) const BUGS: &[Bug] = &[
         model: "cell::settle_and_detach",
         what: "a reader that leaves is not noted",
         file: CELL,
-        find: "        state.detached = true;\n",
-        put: "",
+        find: "self.exchange_reader(Reader::Left)",
+        put: "self.exchange_reader(Reader::Nobody)",
     },
     Bug {
         model: "cell::settle_and_look",
         what: "an outcome wakes nobody",
         file: CELL,
-        find: "        state.slot = Slot::Done(outcome);\n        Settled { reader, unread: None }",
-        put: "        state.slot = Slot::Done(outcome);\n        drop(reader);\n        Settled { reader: None, unread: None }",
+        find: "return Settled { reader, unread: None };\n        }\n        state.slot = Slot::Read;",
+        put: "drop(reader);\n            return Settled { reader: None, unread: None };\n        }\n        state.slot = Slot::Read;",
     },
     Bug {
         model: "ending::two_drain",
@@ -294,6 +317,34 @@ pub(crate) const BUGS: &[Bug] = &[
         file: ENDING,
         find: " && self.publishing == 0",
         put: "",
+    },
+    Bug {
+        model: "inbox::two_deliver_one_collects",
+        what: "what arrives wakes nobody",
+        file: INBOX,
+        find: "                Ok(reader.take())\n",
+        put: "                drop(reader.take());\n                Ok(None)\n",
+    },
+    Bug {
+        model: "inbox::deliver_and_move",
+        what: "a new waker is stored without looking whether something has just arrived",
+        file: INBOX,
+        find: "        if state.exchange(room) {\n            return Poll::Ready(());\n        }\n        let replaced",
+        put: "        let replaced",
+    },
+    Bug {
+        model: "inbox::deliver_and_close",
+        what: "an inbox that is closed keeps what is delivered",
+        file: INBOX,
+        find: "match std::mem::replace(&mut *self.state.lock(), State::Closed) {",
+        put: "match std::mem::replace(&mut *self.state.lock(), State::Open { arrived: VecDeque::new(), reader: None }) {",
+    },
+    Bug {
+        model: "inbox::settle_and_address",
+        what: "an outcome that is there already is left behind",
+        file: CELL,
+        find: "        let unread = state.unread();\n        let before",
+        put: "        let unread = None;\n        let before",
     },
     Bug {
         model: "ledger::sampled_while_one_ends",

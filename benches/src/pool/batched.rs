@@ -1,0 +1,97 @@
+//! `submit_batch` and `map` beside a task per job: many jobs for one call.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use flowgate::{Attempt, Order, Shutdown, WorkerPool, join};
+use futures::{StreamExt as _, stream};
+
+use crate::case::{Case, Clock, Contender, Setup, Shape};
+use crate::pool::driver::sum_of;
+use crate::pool::load::{Load, Trivial};
+use crate::pool::rivals::{self, SpawnSemaphore};
+
+type Jobs = WorkerPool<u64, u64, Infallible>;
+
+/// Trivial jobs, handed over in numbers.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let spawn = Contender { name: super::SPAWN, run: super::driver::windowed::<SpawnSemaphore<Trivial>, Trivial> };
+    let unordered = Contender { name: "buffer_unordered", run: rivals::buffer_unordered::<Trivial> };
+    let case = |name, run: fn(&Setup) -> u64| Case {
+        name,
+        shape: Shape { producers: 1, slots: 16, capacity: 1024, window: 1024 },
+        ops: 160_000,
+        checksum: super::sum_of_results,
+        judged_by: Clock::Cpu,
+        contenders: vec![Contender { name: super::OURS, run }, spawn, unordered],
+        targets: &[(super::SPAWN, 0.03)],
+    };
+    vec![
+        case("pool/batch16/p1", in_batches::<16>),
+        case("pool/batch64/p1", in_batches::<64>),
+        case("pool/map/p1", |setup| mapped(setup, Order::Unordered)),
+        case("pool/map-ordered/p1", |setup| mapped(setup, Order::Ordered)),
+    ]
+}
+
+fn pool(shape: &Shape) -> Jobs {
+    Jobs::builder()
+        .concurrency(shape.slots)
+        .queue(shape.capacity - shape.slots)
+        .build(|job: Attempt<u64>| async move { Ok(Trivial.run(*job).await) })
+        .expect("options that can be honoured")
+}
+
+/// Producers that keep a FIFO window of batches and await the oldest whenever the window is full.
+fn in_batches<const N: usize>(setup: &Setup) -> u64 {
+    setup.block_on(async {
+        let pool = pool(&setup.shape);
+        let window = setup.window_share() / N;
+        let sum = sum_of(setup.shares().map(|mut share| {
+            let pool = pool.clone();
+            async move {
+                let (mut unread, mut sum) = (VecDeque::with_capacity(window), 0);
+                while !share.is_empty() {
+                    if unread.len() == window
+                        && let Some(oldest) = unread.pop_front()
+                    {
+                        sum += total(oldest).await;
+                    }
+                    unread.push_back(pool.submit_batch(&mut share.by_ref().take(N)).await.expect("the pool is open"));
+                }
+                for batch in unread {
+                    sum += total(batch).await;
+                }
+                sum
+            }
+        }))
+        .await;
+        finish(pool, setup.ops).await;
+        sum
+    })
+}
+
+async fn total(batch: Vec<flowgate::JobHandle<u64, u64, Infallible>>) -> u64 {
+    join(batch).await.into_iter().map(|outcome| outcome.expect("a job has a result")).sum()
+}
+
+fn mapped(setup: &Setup, order: Order) -> u64 {
+    setup.block_on(async {
+        let pool = pool(&setup.shape);
+        let window = setup.window_share();
+        let sum = sum_of(setup.shares().map(|share| {
+            let mapped = pool.map(stream::iter(share), order).window(window);
+            mapped.fold(0, |sum, outcome| std::future::ready(sum + outcome.expect("a job has a result")))
+        }))
+        .await;
+        finish(pool, setup.ops).await;
+        sum
+    })
+}
+
+async fn finish(pool: Jobs, jobs: u64) {
+    let report = pool.shutdown(Shutdown::Drain).await.expect("not in a handler");
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.totals.succeeded, jobs, "{report}");
+}

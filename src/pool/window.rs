@@ -1,0 +1,366 @@
+//! The jobs of one submitter that reads all their outcomes: what `map`, `sink` and `scope` stand on, each job with a tag
+//! that comes back with its outcome.
+//!
+//! # What
+//! A [`Window`] takes jobs, has them admitted as there is room, and hands their outcomes on, in the order of the jobs or as
+//! they come. It is not bounded by itself: who fills it looks at [`Window::len`], which counts a job from the moment it is
+//! put in until its outcome has been handed on.
+//!
+//! # States
+//! | stage of a member | where it stands | next |
+//! |---|---|---|
+//! | `New` | in `fresh`; the first of these may stand in the pool's line | `Accepted`, `Over` (refused) |
+//! | `Accepted` | in the pool, or its outcome in the inbox or in `arrived` | `Over` (ordered), handed on (as ready) |
+//! | `Over` | in `order`, or in `refused` | handed on |
+//!
+//! # Invariants
+//! 1. A member is in exactly one of these places, and leaves once.
+//! 2. At most one member stands in the pool's line; whoever drops the window takes it out.
+//! 3. What is dropped with the window is cancelled: no job of it goes on unseen.
+//!
+//! # Why not the obvious
+//! A handle for each job would have to be polled for each wake-up; a future for each (`FuturesUnordered`) is an allocation
+//! a job. Here all outcomes of a window come through one inbox, with one waker.
+//!
+//! # Cost
+//! One allocation a job, its cell. One lock operation of the engine for all jobs that are admitted at once, and one of the
+//! inbox for all outcomes that have arrived.
+
+use super::error::{JobError, RunError, SubmitError};
+use super::handle::JobId;
+use super::member::{Delivery, Member, Order, Stage};
+use super::nested::{self, Wait};
+use super::shared::{Outcome, Parcel, Shared};
+use super::submit::take_job;
+use crate::contain::discard;
+use crate::kernel::cell::Cell;
+use crate::kernel::engine::{Effects, Entry, Ticket, Waited};
+use crate::kernel::inbox::{Arrivals, Inbox};
+use crate::kernel::slab::{Fifo, Key, Slab};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The jobs of one submitter.
+pub(super) struct Window<J, T, E, X> {
+    shared: Arc<Shared<J, T, E>>,
+    inbox: Arc<Inbox<Outcome<J, T, E>>>,
+    order: Order,
+    members: Slab<Member<J, T, E, X>>,
+    /// All members, in order; nobody if they are handed on as they come.
+    in_order: Fifo,
+    /// Those that are not accepted yet, in order.
+    fresh: VecDeque<Key>,
+    /// Where the first of these stands in the pool's line.
+    line: Option<Key>,
+    /// Those that are over without an outcome from the pool, if outcomes are handed on as they come.
+    refused: VecDeque<Key>,
+    /// What has come out of the inbox and is not handed on yet.
+    arrived: Arrivals<Outcome<J, T, E>>,
+    tickets: Vec<Ticket>,
+    wait: Option<Wait>,
+}
+
+impl<J, T, E, X> Window<J, T, E, X> {
+    pub(super) fn new(shared: &Arc<Shared<J, T, E>>, order: Order) -> Self {
+        Self {
+            shared: shared.clone(),
+            inbox: Arc::new(Inbox::new()),
+            order,
+            members: Slab::new(),
+            in_order: Fifo::new(),
+            fresh: VecDeque::new(),
+            line: None,
+            refused: VecDeque::new(),
+            arrived: VecDeque::new(),
+            tickets: Vec::new(),
+            wait: None,
+        }
+    }
+
+    /// The jobs that were put in and whose outcome has not been handed on.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether an outcome can be handed on without a look into the inbox.
+    pub(super) fn has_arrivals(&self) -> bool {
+        match self.order {
+            Order::Unordered => !self.arrived.is_empty() || !self.refused.is_empty(),
+            Order::Ordered => self.head_is_over().is_some(),
+        }
+    }
+
+    /// Puts a job in; it is admitted by the next [`poll_admit`](Self::poll_admit) that finds room for it.
+    pub(super) fn push(&mut self, tag: X, job: J) -> Key {
+        let key = self.members.insert_with(|key| {
+            let cell = Arc::new(Cell::addressed(Parcel::new(job), self.inbox.clone(), key));
+            Member { tag, stage: Stage::New(cell) }
+        });
+        self.fresh.push_back(key);
+        if self.order == Order::Ordered {
+            self.in_order.push_back(&mut self.members, key);
+        }
+        key
+    }
+
+    /// The number of a job that has just been admitted. If it was refused, it leaves, with its tag.
+    pub(super) fn admitted(&mut self, key: Key) -> Result<JobId, (X, RunError<J, E>)> {
+        let id = self.members.get(key).and_then(Member::id);
+        if let Some(id) = id {
+            return Ok(id);
+        }
+        self.refused.retain(|other| *other != key);
+        let Member { tag, stage } = self.members.take(key);
+        match stage {
+            Stage::Over(_, Err(refused)) => Err((tag, refused)),
+            _ => unreachable!("it has just been accepted or refused"),
+        }
+    }
+
+    /// Has as many jobs admitted as there is room for now.
+    pub(super) fn admit_now(&mut self) {
+        if self.line.is_none() && !self.fresh.is_empty() {
+            let _refused = self.admit_many();
+        }
+    }
+
+    /// The caller waits for jobs of this window no longer.
+    pub(super) fn go_on(&mut self) {
+        self.wait = None;
+    }
+
+    /// Ready once every job that was put in is accepted, or refused: then its refusal is handed on as its outcome.
+    ///
+    /// Pending, it stands in line with the first of them, which is accepted in its turn whether this is polled or not. In a
+    /// handler of the same pool it does not wait: what finds no room is refused.
+    pub(super) fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(line) = self.line {
+                let waited = ready!(self.shared.engine.poll_wait(line, cx.waker()));
+                self.line = None;
+                match waited {
+                    Waited::Accepted(ticket) => self.accept_first(ticket),
+                    _ => self.refuse_first(SubmitError::Closed),
+                }
+            }
+            if self.fresh.is_empty() || self.admit_many().is_err() {
+                return Poll::Ready(());
+            }
+            if self.fresh.is_empty() {
+                return Poll::Ready(());
+            }
+            if nested::is_inside(self.shared.id()) {
+                self.refuse_all(SubmitError::WouldDeadlock);
+                return Poll::Ready(());
+            }
+            self.stand_in_line(cx);
+        }
+    }
+
+    /// The same for a caller that goes on to [`poll_next`](Self::poll_next): in a handler of this pool it is not refused as
+    /// long as jobs of its own are inside, which make room.
+    pub(super) fn admit_beside(&mut self, cx: &mut Context<'_>) {
+        if nested::is_inside(self.shared.id()) {
+            self.admit_now();
+            if self.fresh.len() < self.members.len() {
+                return;
+            }
+        }
+        // Pending, it is woken when its turn has come; refused, there is something to hand on.
+        let _in_line = self.poll_admit(cx);
+    }
+
+    /// Has as many admitted as there is room for.
+    fn admit_many(&mut self) -> Result<(), crate::kernel::engine::Closed> {
+        let mut fx = Effects::default();
+        self.tickets.reserve(self.fresh.len());
+        let members = &self.members;
+        let cells = self.fresh.iter().map(|key| match members.get(*key) {
+            Some(Member { stage: Stage::New(cell), .. }) => cell.clone(),
+            _ => unreachable!("a fresh member is new"),
+        });
+        let admitted = self.shared.engine.admit_many(cells, &mut self.tickets, &mut fx);
+        self.shared.apply(&mut fx);
+        let mut tickets = std::mem::take(&mut self.tickets);
+        tickets.drain(..).for_each(|ticket| self.accept_first(ticket));
+        self.tickets = tickets;
+        if admitted.is_err() {
+            self.refuse_all(SubmitError::Closed);
+        }
+        admitted
+    }
+
+    fn stand_in_line(&mut self, cx: &mut Context<'_>) {
+        let Some(Stage::New(cell)) = self.fresh.front().and_then(|key| self.members.get(*key)).map(|m| &m.stage) else {
+            unreachable!("a fresh member is new")
+        };
+        let mut fx = Effects::default();
+        let entry = self.shared.engine.admit_or_wait(cell.clone(), cx.waker().clone(), &mut fx);
+        self.shared.apply(&mut fx);
+        match entry {
+            Entry::Accepted(ticket) => self.accept_first(ticket),
+            Entry::Waiting(line) => self.line = Some(line),
+            Entry::Closed(_) => self.refuse_all(SubmitError::Closed),
+        }
+    }
+
+    fn accept_first(&mut self, ticket: Ticket) {
+        let member = self.fresh.pop_front().and_then(|key| self.members.get_mut(key));
+        let Some(member) = member else { unreachable!("an accepted member was fresh") };
+        // Exchanged for what is not kept: stages own their cell.
+        let placeholder = Stage::Over(None, Err(JobError::Returned.into()));
+        if let Stage::New(cell) = std::mem::replace(&mut member.stage, placeholder) {
+            member.stage = Stage::Accepted(cell, ticket);
+        }
+    }
+
+    fn refuse_first(&mut self, why: fn(J) -> SubmitError<J>) {
+        self.end_first(|job| why(job).into());
+    }
+
+    fn refuse_all(&mut self, why: fn(J) -> SubmitError<J>) {
+        while !self.fresh.is_empty() {
+            self.refuse_first(why);
+        }
+    }
+
+    /// The first that is not accepted is over.
+    fn end_first(&mut self, why: impl FnOnce(J) -> RunError<J, E>) {
+        let Some(key) = self.fresh.pop_front() else { return };
+        let Some(member) = self.members.get_mut(key) else { unreachable!("a fresh member is here") };
+        if let Stage::New(cell) = &member.stage {
+            let job = take_job(cell);
+            member.stage = Stage::Over(None, Err(why(job)));
+        }
+        if self.order == Order::Unordered {
+            self.refused.push_back(key);
+        }
+    }
+
+    /// The next outcome; `None` if nobody is in here.
+    ///
+    /// Only an outcome wakes the caller: it is to poll [`poll_admit`](Self::poll_admit) too while there are new jobs.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<J, T, E, X>>> {
+        loop {
+            if let Some(delivery) = self.next_here() {
+                self.wait = None;
+                return Poll::Ready(Some(delivery));
+            }
+            if self.members.len() == 0 {
+                self.wait = None;
+                return Poll::Ready(None);
+            }
+            if self.inbox.collect(&mut self.arrived, cx.waker()).is_pending() {
+                nested::wait_here(&mut self.wait, self.shared.id());
+                return Poll::Pending;
+            }
+            if self.order == Order::Ordered {
+                self.sort_in();
+            }
+        }
+    }
+
+    fn next_here(&mut self) -> Option<Delivery<J, T, E, X>> {
+        if self.order == Order::Ordered {
+            let key = self.head_is_over()?;
+            self.in_order.unlink(&mut self.members, key);
+            return Some(self.members.take(key).delivery(None));
+        }
+        if let Some(key) = self.refused.pop_front() {
+            return Some(self.members.take(key).delivery(None));
+        }
+        let (key, outcome) = self.arrived.pop_front()?;
+        Some(self.members.take(key).delivery(Some(outcome)))
+    }
+
+    fn head_is_over(&self) -> Option<Key> {
+        self.in_order
+            .front()
+            .filter(|key| matches!(self.members.get(*key), Some(Member { stage: Stage::Over(..), .. })))
+    }
+
+    /// Puts what has arrived to its members.
+    fn sort_in(&mut self) {
+        while let Some((key, outcome)) = self.arrived.pop_front() {
+            if let Some(member) = self.members.get_mut(key) {
+                member.stage = Stage::Over(member.id(), outcome.map_err(RunError::Job));
+            }
+        }
+    }
+
+    /// Cancels every job in here; their outcomes are handed on as all others.
+    pub(super) fn cancel_all(&mut self) {
+        self.leave_line();
+        while !self.fresh.is_empty() {
+            self.end_first(|job| JobError::Cancelled(Some(job)).into());
+        }
+        for key in self.members.keys() {
+            if let Some(Member { stage: Stage::Accepted(cell, ticket), .. }) = self.members.get(key) {
+                self.shared.cancel(*ticket, cell);
+            }
+        }
+    }
+
+    /// Takes back what was put in last and has not been accepted; `None` if it has been by now.
+    pub(super) fn take_back(&mut self) -> Option<(X, J)> {
+        if self.fresh.len() == 1 {
+            self.leave_line();
+        }
+        let key = self.fresh.pop_back()?;
+        if self.order == Order::Ordered {
+            self.in_order.unlink(&mut self.members, key);
+        }
+        let Member { tag, stage } = self.members.take(key);
+        match stage {
+            Stage::New(cell) => Some((tag, take_job(&cell))),
+            _ => unreachable!("a fresh member is new"),
+        }
+    }
+
+    fn leave_line(&mut self) {
+        if let Some(line) = self.line.take() {
+            let mut fx = Effects::default();
+            let waited = self.shared.engine.leave_line(line, &mut fx);
+            self.shared.apply(&mut fx);
+            if let Waited::Accepted(ticket) = waited {
+                self.accept_first(ticket);
+            }
+        }
+    }
+
+    /// Lets all jobs go on, unseen; gives up those that were not accepted.
+    pub(super) fn detach(mut self) {
+        self.leave_line();
+        while let Some((_, job)) = self.take_back() {
+            discard(job);
+        }
+        self.forget();
+    }
+
+    /// Drops everything that is here and was not handed on.
+    fn forget(&mut self) {
+        self.wait = None;
+        let (unread, waker) = self.inbox.close();
+        unread.into_iter().for_each(discard);
+        discard(waker);
+        self.arrived.drain(..).for_each(discard);
+        while let Some(key) = self.in_order.pop_front(&mut self.members) {
+            discard(self.members.take(key));
+        }
+        for key in self.members.keys() {
+            discard(self.members.take(key));
+        }
+        self.refused.clear();
+    }
+}
+
+impl<J, T, E, X> Drop for Window<J, T, E, X> {
+    fn drop(&mut self) {
+        if self.members.len() > 0 {
+            // Nobody reads the inbox from here on, so that outcomes are dropped as they come.
+            self.cancel_all();
+            self.forget();
+        }
+    }
+}

@@ -6,6 +6,10 @@
 //! | I want to | use |
 //! |---|---|
 //! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
+//! | run a stream of jobs and read the outcomes as a stream, in order or as they come | [`WorkerPool::map`] |
+//! | submit many jobs at once, or feed a pool from code that speaks `Sink` | [`WorkerPool::submit_batch`], [`WorkerPool::sink`] |
+//! | run jobs that belong together: the first error ends them all | [`WorkerPool::scope`]; [`join`] and [`try_join`] for handles |
+//! | run futures of any type, so many at a time: a `JoinSet` with a limit | [`TaskPool`] |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
 //!
@@ -26,8 +30,9 @@ mod shim;
 
 pub use pool::{
     Attempt, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId,
-    Join, Map, Order, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, Shutdown, SubmitBatch,
-    SubmitError, Totals, TryJoin, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock, blocking_join,
+    Join, Map, Order, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, ScopeError, Shutdown,
+    SubmitBatch, SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope,
+    Totals, TryJoin, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock, blocking_join,
     blocking_try_join, join, try_join,
 };
 pub use retry::{

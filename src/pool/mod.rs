@@ -38,6 +38,7 @@ mod sink;
 mod stats;
 mod stream;
 mod submit;
+mod tasks;
 mod timer;
 mod verdict;
 mod window;
@@ -56,6 +57,9 @@ pub use sink::PoolSink;
 pub use stats::{PoolStats, Totals};
 pub use stream::Map;
 pub use submit::Permit;
+pub use tasks::{
+    ScopeError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, WeakTaskPool,
+};
 
 use crate::shim::atomic::Ordering;
 use shared::Shared;

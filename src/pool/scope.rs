@@ -112,10 +112,10 @@ impl<J, T, E> Scope<J, T, E> {
     }
 
     fn entered(&mut self, key: Key) -> Result<JobId, SubmitError<J>> {
-        match self.window.admitted(key) {
-            Ok(id) => Ok(id),
-            Err((_, RunError::Submit(refused))) => Err(refused),
-            Err((_, RunError::Job(_))) => unreachable!("a job that was not accepted has no outcome"),
+        match (self.window.id(key), self.window.take_refused(key)) {
+            (Some(id), None) => Ok(id),
+            (_, Some((_, refused))) => Err(refused),
+            (None, None) => unreachable!("a job that does not wait was accepted or refused"),
         }
     }
 

@@ -200,6 +200,7 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
                 }
             }
             window.admit_beside(cx);
+            self.exhausted |= window.refuses();
         }
         let Poll::Ready(next) = window.poll_next(cx) else {
             self.served = 0;
@@ -208,8 +209,6 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
         match next {
             Some(delivery) => {
                 self.served += 1;
-                // Only a pool that is closed, or that the caller itself holds up, refuses.
-                self.exhausted |= matches!(delivery.outcome, Err(super::RunError::Submit(_)));
                 if self.first_error && delivery.outcome.is_err() {
                     discard(self.window.take());
                 }

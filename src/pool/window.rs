@@ -59,6 +59,8 @@ pub(super) struct Window<J, T, E, X> {
     arrived: Arrivals<Outcome<J, T, E>>,
     tickets: Vec<Ticket>,
     wait: Option<Wait>,
+    /// Somebody was refused.
+    refuses: bool,
 }
 
 impl<J, T, E, X> Window<J, T, E, X> {
@@ -75,12 +77,18 @@ impl<J, T, E, X> Window<J, T, E, X> {
             arrived: VecDeque::new(),
             tickets: Vec::new(),
             wait: None,
+            refuses: false,
         }
     }
 
     /// The jobs that were put in and whose outcome has not been handed on.
     pub(super) fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// Whether a job has been refused: the pool is closed, or full and the caller is a handler of it.
+    pub(super) fn refuses(&self) -> bool {
+        self.refuses
     }
 
     /// Whether an outcome can be handed on without a look into the inbox.
@@ -104,17 +112,19 @@ impl<J, T, E, X> Window<J, T, E, X> {
         key
     }
 
-    /// The number of a job that has just been admitted. If it was refused, it leaves, with its tag.
-    pub(super) fn admitted(&mut self, key: Key) -> Result<JobId, (X, RunError<J, E>)> {
-        let id = self.members.get(key).and_then(Member::id);
-        if let Some(id) = id {
-            return Ok(id);
-        }
-        self.refused.retain(|other| *other != key);
+    /// The number of a job that is in here and was accepted.
+    pub(super) fn id(&self, key: Key) -> Option<JobId> {
+        self.members.get(key).and_then(Member::id)
+    }
+
+    /// The refusal of a job, with its tag, if it was refused; it leaves the window.
+    pub(super) fn take_refused(&mut self, key: Key) -> Option<(X, SubmitError<J>)> {
+        let at = self.refused.iter().position(|other| *other == key)?;
+        self.refused.remove(at);
         let Member { tag, stage } = self.members.take(key);
         match stage {
-            Stage::Over(_, Err(refused)) => Err((tag, refused)),
-            _ => unreachable!("it has just been accepted or refused"),
+            Stage::Over(_, Err(RunError::Submit(refused))) => Some((tag, refused)),
+            _ => unreachable!("what was refused is over"),
         }
     }
 
@@ -216,6 +226,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
     }
 
     fn refuse_first(&mut self, why: fn(J) -> SubmitError<J>) {
+        self.refuses = true;
         self.end_first(|job| why(job).into());
     }
 
@@ -271,6 +282,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
             return Some(self.members.take(key).delivery(None));
         }
         let (key, outcome) = self.arrived.pop_front()?;
+        self.notice(key);
         Some(self.members.take(key).delivery(Some(outcome)))
     }
 
@@ -283,9 +295,17 @@ impl<J, T, E, X> Window<J, T, E, X> {
     /// Puts what has arrived to its members.
     fn sort_in(&mut self) {
         while let Some((key, outcome)) = self.arrived.pop_front() {
+            self.notice(key);
             if let Some(member) = self.members.get_mut(key) {
                 member.stage = Stage::Over(member.id(), outcome.map_err(RunError::Job));
             }
+        }
+    }
+
+    /// The outcome of a job is here. If it stood in line, it was accepted since anybody looked.
+    fn notice(&mut self, key: Key) {
+        if matches!(self.members.get(key), Some(Member { stage: Stage::New(_), .. })) {
+            self.leave_line();
         }
     }
 
@@ -295,6 +315,11 @@ impl<J, T, E, X> Window<J, T, E, X> {
         while !self.fresh.is_empty() {
             self.end_first(|job| JobError::Cancelled(Some(job)).into());
         }
+        self.cancel_accepted();
+    }
+
+    /// Cancels every job that was accepted, as far as this window knows.
+    pub(super) fn cancel_accepted(&self) {
         for key in self.members.keys() {
             if let Some(Member { stage: Stage::Accepted(cell, ticket), .. }) = self.members.get(key) {
                 self.shared.cancel(*ticket, cell);
@@ -335,15 +360,19 @@ impl<J, T, E, X> Window<J, T, E, X> {
         while let Some((_, job)) = self.take_back() {
             discard(job);
         }
+        self.close_inbox();
         self.forget();
+    }
+
+    fn close_inbox(&mut self) {
+        let (unread, waker) = self.inbox.close();
+        unread.into_iter().for_each(discard);
+        discard(waker);
     }
 
     /// Drops everything that is here and was not handed on.
     fn forget(&mut self) {
         self.wait = None;
-        let (unread, waker) = self.inbox.close();
-        unread.into_iter().for_each(discard);
-        discard(waker);
         self.arrived.drain(..).for_each(discard);
         while let Some(key) = self.in_order.pop_front(&mut self.members) {
             discard(self.members.take(key));
@@ -358,7 +387,8 @@ impl<J, T, E, X> Window<J, T, E, X> {
 impl<J, T, E, X> Drop for Window<J, T, E, X> {
     fn drop(&mut self) {
         if self.members.len() > 0 {
-            // Nobody reads the inbox from here on, so that outcomes are dropped as they come.
+            // Nobody reads the inbox from here on: outcomes are dropped as they come, and wake nobody.
+            self.close_inbox();
             self.cancel_all();
             self.forget();
         }

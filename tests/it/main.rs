@@ -13,4 +13,5 @@ mod pool;
 mod retry;
 mod soak;
 mod support;
+mod tasks;
 mod tidy;

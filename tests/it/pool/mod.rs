@@ -9,4 +9,8 @@ mod limits;
 mod nested;
 mod ordered;
 mod promises;
+mod scope;
 mod seed_defects;
+mod sink;
+mod stream;
+mod submit_batch;

@@ -90,7 +90,9 @@ fn two_deliver_one_collects() {
         let settlers = [jobs.settle([0]), jobs.settle([1])];
         let here = jobs.collect(Vec::new());
         assert!(here.contains(&jobs.keys[0]) && here.contains(&jobs.keys[1]));
-        settlers.map(|settler| settler.join().expect("a settler has not panicked"));
+        for settler in settlers {
+            settler.join().expect("a settler has not panicked");
+        }
         jobs.assert_all_dropped();
     });
 }

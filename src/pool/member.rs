@@ -15,13 +15,13 @@ pub enum Order {
 }
 
 /// The outcome of a job, or why there is none.
-pub(super) type Ran<J, T, E> = Result<T, RunError<J, E>>;
+pub(crate) type Ran<J, T, E> = Result<T, RunError<J, E>>;
 
 /// What a window hands on: the tag, the job's number if it was accepted, the outcome.
-pub(super) struct Delivery<J, T, E, X> {
-    pub(super) tag: X,
-    pub(super) id: Option<JobId>,
-    pub(super) outcome: Ran<J, T, E>,
+pub(crate) struct Delivery<J, T, E, X> {
+    pub(crate) tag: X,
+    pub(crate) id: Option<JobId>,
+    pub(crate) outcome: Ran<J, T, E>,
 }
 
 /// A job of a window.

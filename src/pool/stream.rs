@@ -62,7 +62,15 @@ impl<J, T, E> WorkerPool<J, T, E> {
     where
         S: Stream<Item = J>,
     {
-        Map { jobs: Tagged::new(&self.shared, Untagged(Some(Box::pin(jobs))), order) }
+        Map { jobs: self.map_tagged(Untagged(Some(Box::pin(jobs))), order) }
+    }
+
+    /// The same for jobs with tags, which come back with their outcomes. What dropping it does is the same too.
+    pub(crate) fn map_tagged<I, X>(&self, input: I, order: Order) -> Tagged<I, J, T, E, X>
+    where
+        I: Input<X, J>,
+    {
+        Tagged::new(&self.shared, input, order)
     }
 }
 
@@ -166,14 +174,14 @@ pub(crate) struct Tagged<I, J, T, E, X> {
     served: u32,
 }
 
-/// After so many outcomes in a row the consumer lets other tasks run.
+/// After so many outcomes in a row the consumer lets other tasks run, and after so many jobs that are taken in a row.
 const TURN: u32 = 1024;
 
 /// Room for so many more jobs is not left unused although outcomes are there to be handed on.
 const REFILL: usize = 32;
 
 impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
-    pub(super) fn new(shared: &Arc<Shared<J, T, E>>, input: I, order: Order) -> Self {
+    fn new(shared: &Arc<Shared<J, T, E>>, input: I, order: Order) -> Self {
         let limit = shared.engine.snapshot().capacity;
         Self { input, window: Some(Window::new(shared, order)), exhausted: false, limit, first_error: false, served: 0 }
     }
@@ -183,26 +191,18 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
     where
         I: Input<X, J>,
     {
-        let Some(window) = &mut self.window else { return Poll::Ready(None) };
+        let Some(window) = &self.window else { return Poll::Ready(None) };
         if self.served == TURN {
             self.served = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         // While outcomes are here, a batch of them is handed on before the next batch of jobs is admitted.
-        let free = self.limit - window.len();
+        let free = self.limit.saturating_sub(window.len());
         if !window.has_arrivals() || free >= REFILL.min(self.limit.div_ceil(2)) {
-            while !self.exhausted && window.len() < self.limit {
-                match self.input.poll_job(cx) {
-                    Poll::Ready(Some((tag, job))) => _ = window.push(tag, job),
-                    Poll::Ready(None) => self.exhausted = true,
-                    Poll::Pending => break,
-                }
-            }
-            window.admit_beside(cx);
-            self.exhausted |= window.refuses();
+            self.refill(cx);
         }
-        let Poll::Ready(next) = window.poll_next(cx) else {
+        let Poll::Ready(next) = self.window.as_mut().map_or(Poll::Ready(None), |window| window.poll_next(cx)) else {
             self.served = 0;
             return Poll::Pending;
         };
@@ -220,5 +220,29 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
             }
             None => Poll::Pending,
         }
+    }
+
+    /// Takes jobs from the input as far as the window goes, and has them admitted as far as there is room.
+    fn refill(&mut self, cx: &mut Context<'_>)
+    where
+        I: Input<X, J>,
+    {
+        let Some(window) = &mut self.window else { return };
+        for taken in 0.. {
+            if self.exhausted || window.len() >= self.limit {
+                break;
+            }
+            if taken == TURN {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            match self.input.poll_job(cx) {
+                Poll::Ready(Some((tag, job))) => _ = window.push(tag, job),
+                Poll::Ready(None) => self.exhausted = true,
+                Poll::Pending => break,
+            }
+        }
+        window.admit_beside(cx);
+        self.exhausted |= window.refuses();
     }
 }

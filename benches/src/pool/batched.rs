@@ -1,13 +1,13 @@
-//! `submit_batch` and `map` beside a task per job: many jobs for one call.
+//! `submit_batch`, `map` and `TaskPool` beside a task per job.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use flowgate::{Attempt, Order, Shutdown, WorkerPool, join};
+use flowgate::{Attempt, Order, Shutdown, TaskError, TaskHandle, TaskPool, WorkerPool, join};
 use futures::{StreamExt as _, stream};
 
 use crate::case::{Case, Clock, Contender, Setup, Shape};
-use crate::pool::driver::sum_of;
+use crate::pool::driver::{Pool, sum_of, windowed};
 use crate::pool::load::{Load, Trivial};
 use crate::pool::rivals::{self, SpawnSemaphore};
 
@@ -16,7 +16,8 @@ type Jobs = WorkerPool<u64, u64, Infallible>;
 /// Trivial jobs, handed over in numbers.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    let spawn = Contender { name: super::SPAWN, run: super::driver::windowed::<SpawnSemaphore<Trivial>, Trivial> };
+    let spawn = Contender { name: super::SPAWN, run: windowed::<SpawnSemaphore<Trivial>, Trivial> };
+    let join_set = Contender { name: "joinset+semaphore", run: rivals::join_set::<Trivial> };
     let unordered = Contender { name: "buffer_unordered", run: rivals::buffer_unordered::<Trivial> };
     let case = |name, run: fn(&Setup) -> u64| Case {
         name,
@@ -24,7 +25,7 @@ pub fn cases() -> Vec<Case> {
         ops: 160_000,
         checksum: super::sum_of_results,
         judged_by: Clock::Cpu,
-        contenders: vec![Contender { name: super::OURS, run }, spawn, unordered],
+        contenders: vec![Contender { name: super::OURS, run }, spawn, unordered, join_set],
         targets: &[(super::SPAWN, 0.03)],
     };
     vec![
@@ -32,7 +33,26 @@ pub fn cases() -> Vec<Case> {
         case("pool/batch64/p1", in_batches::<64>),
         case("pool/map/p1", |setup| mapped(setup, Order::Unordered)),
         case("pool/map-ordered/p1", |setup| mapped(setup, Order::Ordered)),
+        Case { targets: &[], ..case("pool/tasks/p1", windowed::<Tasks, Trivial>) },
     ]
+}
+
+/// A future of any type for each job.
+#[derive(Clone, Debug)]
+struct Tasks(TaskPool);
+
+impl Pool<Trivial> for Tasks {
+    type Error = TaskError;
+    type Handle = TaskHandle<u64>;
+
+    fn start(shape: &Shape, _: Trivial) -> Self {
+        let tasks = TaskPool::builder().concurrency(shape.slots).queue(shape.capacity - shape.slots);
+        Self(tasks.build().expect("options that can be honoured"))
+    }
+
+    async fn submit(&self, job: u64) -> TaskHandle<u64> {
+        self.0.spawn(Trivial.run(job)).await.expect("the pool is open")
+    }
 }
 
 fn pool(shape: &Shape) -> Jobs {

@@ -69,6 +69,7 @@ on_both_runtimes! {
         assert!(pool.scope().join().await.unwrap().is_empty());
     }
 
+    /// Seen to fail: the rest is not cancelled.
     async fn the_first_error_cancels_the_rest_and_all_have_ended_when_it_is_returned() {
         let (gate, inside) = (Gate::new(), Gauge::new());
         let pool = gated(3, 9, &gate, &inside);
@@ -123,6 +124,7 @@ on_both_runtimes! {
         assert!(try_join(Vec::<JobHandle<u32, u32, String>>::new()).await.unwrap().is_empty());
     }
 
+    /// Seen to fail: the rest is not cancelled.
     async fn a_failed_join_of_handles_has_ended_all_jobs() {
         let inside = Gauge::new();
         let pool = gated(2, 9, &open(), &inside);
@@ -211,6 +213,8 @@ async fn cancelled_jobs_of_a_scope_come_as_all_others() {
 }
 
 /// A handler that waits for a scope, or for handles, of its own pool lends its slot.
+///
+/// Seen to fail: a window lends no slot.
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_wait_for_its_own_pool() {
     type Own = WorkerPool<u32, u32, ()>;

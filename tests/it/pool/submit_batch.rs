@@ -171,6 +171,7 @@ async fn a_shutdown_in_the_iterator_revokes_its_places() {
     ledger::check_report(&report);
 }
 
+/// Seen to fail: places are not looked after when the iterator panics.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_iterator_loses_neither_jobs_nor_places() {
     let (pool, log) = logged(2, 6, &open());
@@ -226,6 +227,8 @@ async fn size_hints_may_lie() {
 }
 
 /// A pool with room for everything is filled in turns.
+///
+/// Seen to fail: a batch takes no turns.
 #[tokio::test(start_paused = true)]
 async fn a_long_batch_lets_others_run() {
     let (pool, _) = logged(1, 99_999, &Gate::new());
@@ -238,6 +241,7 @@ async fn a_long_batch_lets_others_run() {
     assert_eq!(batch.await.unwrap().len(), 5_000);
 }
 
+/// Seen to fail: it stands in line there too.
 #[tokio::test(start_paused = true)]
 async fn in_a_handler_of_the_full_pool_it_is_refused_at_once() {
     type Own = WorkerPool<u32, (usize, BatchRefusal), ()>;

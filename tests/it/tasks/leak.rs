@@ -20,14 +20,17 @@ on_both_runtimes! {
     }
 
     /// A scope keeps no more than its tasks' results.
+    ///
+    /// Seen to fail: what has ended is read only while a task waits for room.
     async fn zeph_4644_a_scope_that_is_only_spawned_into_does_not_grow() {
         let tasks = TaskPool::builder().concurrency(2).queue(6).build().unwrap();
         let mut scope = tasks.scope::<(), ()>();
-        for _ in 0..5_000 {
+        for _ in 0..500 {
             scope.spawn(async { Ok(()) }).await.unwrap();
-            assert!(scope.len() <= 9 + 32, "{} tasks are kept", scope.len());
+            until("it has ended", || tasks.is_empty()).await;
+            assert!(scope.len() <= 2, "{} tasks are kept", scope.len());
         }
-        assert_eq!(scope.join().await.unwrap().len(), 5_000);
+        assert_eq!(scope.join().await.unwrap().len(), 500);
     }
 }
 

@@ -20,6 +20,7 @@ on_both_runtimes! {
         assert!(results.into_iter().eq(0..500));
     }
 
+    /// Seen to fail: the rest is not cancelled.
     async fn the_first_error_cancels_the_rest_and_all_have_ended_when_it_is_returned() {
         let (tasks, inside, gate) = (pool(3, 20), Gauge::new(), Gate::new());
         let mut scope = tasks.scope();
@@ -72,6 +73,8 @@ on_both_runtimes! {
 }
 
 /// A scope that has failed takes no more tasks, and the one that waits for room when it fails comes back.
+///
+/// Seen to fail: an error cancels nothing.
 #[tokio::test(start_paused = true)]
 async fn a_failed_scope_gives_further_tasks_back() {
     let (tasks, gate) = (pool(2, 0), Gate::new());

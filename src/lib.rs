@@ -10,6 +10,7 @@
 //! | submit many jobs at once, or feed a pool from code that speaks `Sink` | [`WorkerPool::submit_batch`], [`WorkerPool::sink`] |
 //! | run jobs that belong together: the first error ends them all | [`WorkerPool::scope`]; [`join`] and [`try_join`] for handles |
 //! | run futures of any type, so many at a time: a `JoinSet` with a limit | [`TaskPool`] |
+//! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
 //!
@@ -30,10 +31,10 @@ mod shim;
 
 pub use pool::{
     Attempt, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId,
-    Join, Map, Order, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, ScopeError, Shutdown,
-    SubmitBatch, SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope,
-    Totals, TryJoin, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock, blocking_join,
-    blocking_try_join, join, try_join,
+    Join, Map, Order, Overflow, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, ScopeError,
+    Shutdown, Submission, SubmitBatch, SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder,
+    TaskReport, TaskScope, Totals, TryJoin, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    blocking_join, blocking_try_join, join, try_join,
 };
 pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,

@@ -8,5 +8,5 @@ pub(crate) use parking_lot::Mutex;
 /// Atomics and their orderings.
 #[allow(clippy::disallowed_types, reason = "the one place that names them; everything else imports the shim")]
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }

@@ -6,12 +6,14 @@
 //! | kernel | what it is |
 //! |---|---|
 //! | [`slab`] | places with stable keys, and first-in-first-out lists threaded through them |
-//! | [`alarms`] | a heap of due times from which any entry can be taken out |
+//! | [`alarms`] | due times in order, from which any can be taken out |
+//! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
 //! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 
 pub(crate) mod alarms;
+pub(crate) mod bell;
 pub(crate) mod cell;
 pub(crate) mod engine;
 pub(crate) mod inbox;

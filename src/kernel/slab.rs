@@ -40,6 +40,34 @@ impl Key {
     }
 }
 
+/// A [`Key`], or none, in the space of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    /// No key.
+    pub(crate) const NONE: Self = Self(NONE);
+
+    /// The key, if there is one.
+    #[inline]
+    pub(crate) fn get(self) -> Option<Key> {
+        (self.0 != NONE).then_some(Key(self.0))
+    }
+
+    /// Takes the key out.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Key> {
+        std::mem::replace(self, Self::NONE).get()
+    }
+}
+
+impl From<Key> for Link {
+    #[inline]
+    fn from(key: Key) -> Self {
+        Self(key.0)
+    }
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     prev: u32,
@@ -175,6 +203,12 @@ impl Fifo {
     #[inline]
     pub(crate) fn front(&self) -> Option<Key> {
         (self.head != NONE).then_some(Key(self.head))
+    }
+
+    /// The place at the back.
+    #[inline]
+    pub(crate) fn back(&self) -> Option<Key> {
+        (self.tail != NONE).then_some(Key(self.tail))
     }
 
     /// Lists a loose place at the back.

@@ -11,11 +11,12 @@
 
 use super::error::SubmitError;
 use super::handle::JobHandle;
+use super::line::{Deserted, InLine};
 use super::shared::{JobCell, Parcel, Shared};
-use super::submit::{InLine, take_job};
+use super::submit::{Refused, Terms, start, take_job};
 use super::{WorkerPool, nested};
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{Closed, Effects, Ticket};
+use crate::kernel::engine::{Closed, Effects, Overflow, Ticket};
 use crate::kernel::slab::Key;
 use std::error::Error;
 use std::fmt;
@@ -43,7 +44,8 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Errors
     /// [`BatchError`] with the handles of all jobs that were accepted, and those that were taken and refused: at most the
     /// one that stood in line, or up to 64 if a shutdown began just then. Like [`submit`](Self::submit), it is refused
-    /// where the pool is closed, and at once in a handler of this very pool while that is full.
+    /// where the pool is closed, where it is full and not to wait is its [overflow rule](super::Overflow), and at once in a
+    /// handler of this very pool while that is full.
     ///
     /// # Cancel safety
     /// Safe for the iterator. Dropping the future detaches the jobs that were accepted; the one that stands in line is
@@ -104,6 +106,23 @@ impl<I: ?Sized, J, T, E> SubmitBatch<'_, I, J, T, E> {
             }
         }
         (std::mem::take(&mut self.handles), waiting)
+    }
+
+    /// Submits a job for which there was no room.
+    fn enter(&mut self, job: J, overflow: Overflow) -> Result<(), BatchError<J, T, E>> {
+        if overflow == Overflow::Wait {
+            let cell = Arc::new(Cell::new(Parcel::new(job)));
+            self.line = Some(InLine::new(self.shared.clone(), cell, Terms::PLAIN, Deserted::Detach));
+            return Ok(());
+        }
+        match start(&self.shared, job, Terms::PLAIN).map_err(Refused::without_waiting) {
+            Ok(handle) => self.handles.push(handle),
+            Err(refused) => {
+                let why = if refused.is_closed() { BatchRefusal::Closed } else { BatchRefusal::Full };
+                return Err(self.refused(why, vec![refused.into_job()]));
+            }
+        }
+        Ok(())
     }
 
     fn refused(&mut self, why: BatchRefusal, jobs: Vec<J>) -> BatchError<J, T, E> {
@@ -181,13 +200,21 @@ where
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Ok(Filled::Full) if nested::is_inside(batch.shared.id()) => {
-                    return Poll::Ready(Err(batch.refused(BatchRefusal::WouldDeadlock, Vec::new())));
-                }
                 Ok(Filled::Full) => {}
             }
+            let overflow = batch.shared.options.overflow;
+            let inside = nested::is_inside(batch.shared.id());
+            match overflow {
+                Overflow::Wait if inside => {
+                    return Poll::Ready(Err(batch.refused(BatchRefusal::WouldDeadlock, Vec::new())));
+                }
+                Overflow::Reject => return Poll::Ready(Err(batch.refused(BatchRefusal::Full, Vec::new()))),
+                Overflow::Wait | Overflow::DropOldest => {}
+            }
             let Some(job) = batch.jobs.next() else { return Poll::Ready(Ok(std::mem::take(&mut batch.handles))) };
-            batch.line = Some(InLine::with_job(&batch.shared, job));
+            if let Err(refused) = batch.enter(job, overflow) {
+                return Poll::Ready(Err(refused));
+            }
         }
     }
 }
@@ -252,6 +279,8 @@ impl<J, T, E> Drop for Places<'_, J, T, E> {
 pub enum BatchRefusal {
     /// The pool admits no more jobs.
     Closed,
+    /// There is no room, and not to wait is the pool's [overflow rule](super::Overflow).
+    Full,
     /// The caller is a handler of this very pool, which is full: waiting for room could wait for itself.
     WouldDeadlock,
 }
@@ -282,6 +311,7 @@ impl<J, T, E> fmt::Display for BatchError<J, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
             BatchRefusal::Closed => SubmitError::Closed(()),
+            BatchRefusal::Full => SubmitError::Full(()),
             BatchRefusal::WouldDeadlock => SubmitError::WouldDeadlock(()),
         };
         write!(f, "{why}; {} jobs of the batch were accepted before", self.handles.len())

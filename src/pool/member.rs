@@ -33,7 +33,7 @@ pub(super) struct Member<J, T, E, X> {
 /// How far it has come, as the window knows.
 pub(super) enum Stage<J, T, E> {
     New(JobCell<J, T, E>),
-    Accepted(JobCell<J, T, E>, Ticket),
+    Accepted(Ticket),
     Over(Option<JobId>, Ran<J, T, E>),
 }
 
@@ -42,7 +42,7 @@ impl<J, T, E, X> Member<J, T, E, X> {
     pub(super) fn id(&self) -> Option<JobId> {
         match &self.stage {
             Stage::New(_) => None,
-            Stage::Accepted(_, ticket) => Some(JobId(ticket.number)),
+            Stage::Accepted(ticket) => Some(JobId(ticket.number)),
             Stage::Over(id, _) => *id,
         }
     }

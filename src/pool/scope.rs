@@ -79,8 +79,7 @@ impl<J, T, E> Scope<J, T, E> {
     /// Submits a job into the scope; waits for room, first come first served, as [`WorkerPool::submit`] does.
     ///
     /// # Errors
-    /// Each gives the job back: [`Closed`](SubmitError::Closed), and [`WouldDeadlock`](SubmitError::WouldDeadlock) in a
-    /// handler of this very pool, while it is full.
+    /// Each gives the job back, as those of [`WorkerPool::submit`].
     ///
     /// # Cancel safety
     /// Safe for the scope, not for the job: dropping the future drops the job if it was still waiting for room. If it had
@@ -99,7 +98,7 @@ impl<J, T, E> Scope<J, T, E> {
     /// Each gives the job back: [`Full`](SubmitError::Full) and [`Closed`](SubmitError::Closed).
     pub fn try_submit(&mut self, job: J) -> Result<JobId, SubmitError<J>> {
         let key = self.push(job);
-        self.window.admit_now();
+        self.window.try_admit();
         match self.window.take_back() {
             Some((_, job)) => Err(SubmitError::Full(job)),
             None => self.entered(key),

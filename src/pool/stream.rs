@@ -29,11 +29,11 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// unread; each then waits for room in the pool like any submitter's, in line, one at a time. Other submitters may use
     /// the pool at the same time.
     ///
-    /// An item is an error where [`run`](Self::run) of that job would be one: the handler failed for good, or the pool was
-    /// closed and gives the job back ([`RunError::Submit`](super::RunError::Submit)). After such a refusal nothing more is taken from the
-    /// input, and the stream ends when all its jobs have been handed on. In a handler of this very pool it lends that
-    /// handler's slot while it waits, and items are refused [`WouldDeadlock`](super::SubmitError::WouldDeadlock) if the pool is full
-    /// and none of its jobs are inside.
+    /// An item is an error where [`run`](Self::run) of that job would be one: the handler failed for good, or the job was
+    /// refused and comes back ([`RunError::Submit`](super::RunError::Submit)). Once the pool is closed nothing more is taken
+    /// from the input, and the stream ends when all its jobs have been handed on. In a handler of this very pool it lends
+    /// that handler's slot while it waits. There, and where waiting is not the pool's [overflow rule](super::Overflow), it
+    /// waits for its own jobs to make room, and items are refused only if the pool is full and none of those are inside.
     ///
     /// # Cancel safety
     /// Safe: the stream keeps its jobs between polls. Dropping it cancels them.
@@ -168,8 +168,10 @@ pub(crate) struct Tagged<I, J, T, E, X> {
     window: Option<Window<J, T, E, X>>,
     /// The input has ended, or nothing more is taken from it.
     exhausted: bool,
-    limit: usize,
-    first_error: bool,
+    /// How many jobs may be taken and not handed on, 1 or more.
+    pub(crate) limit: usize,
+    /// The first error that is handed on ends the stream and cancels the rest.
+    pub(crate) first_error: bool,
     /// Outcomes handed on since the last time that the caller had to wait.
     served: u32,
 }

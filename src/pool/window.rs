@@ -34,33 +34,33 @@ use super::shared::{Outcome, Parcel, Shared};
 use super::submit::take_job;
 use crate::contain::discard;
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{Effects, Entry, Ticket, Waited};
+use crate::kernel::engine::{Effects, Ticket, Waited};
 use crate::kernel::inbox::{Arrivals, Inbox};
 use crate::kernel::slab::{Fifo, Key, Slab};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The jobs of one submitter.
 pub(super) struct Window<J, T, E, X> {
-    shared: Arc<Shared<J, T, E>>,
+    pub(super) shared: Arc<Shared<J, T, E>>,
     inbox: Arc<Inbox<Outcome<J, T, E>>>,
-    order: Order,
-    members: Slab<Member<J, T, E, X>>,
+    pub(super) order: Order,
+    pub(super) members: Slab<Member<J, T, E, X>>,
     /// All members, in order; nobody if they are handed on as they come.
     in_order: Fifo,
     /// Those that are not accepted yet, in order.
-    fresh: VecDeque<Key>,
+    pub(super) fresh: VecDeque<Key>,
     /// Where the first of these stands in the pool's line.
-    line: Option<Key>,
+    pub(super) line: Option<Key>,
     /// Those that are over without an outcome from the pool, if outcomes are handed on as they come.
-    refused: VecDeque<Key>,
+    pub(super) refused: VecDeque<Key>,
     /// What has come out of the inbox and is not handed on yet.
     arrived: Arrivals<Outcome<J, T, E>>,
-    tickets: Vec<Ticket>,
+    pub(super) tickets: Vec<Ticket>,
     wait: Option<Wait>,
     /// Somebody was refused.
-    refuses: bool,
+    pub(super) refuses: bool,
 }
 
 impl<J, T, E, X> Window<J, T, E, X> {
@@ -128,125 +128,9 @@ impl<J, T, E, X> Window<J, T, E, X> {
         }
     }
 
-    /// Has as many jobs admitted as there is room for now.
-    pub(super) fn admit_now(&mut self) {
-        if self.line.is_none() && !self.fresh.is_empty() {
-            let _refused = self.admit_many();
-        }
-    }
-
     /// The caller waits for jobs of this window no longer.
     pub(super) fn go_on(&mut self) {
         self.wait = None;
-    }
-
-    /// Ready once every job that was put in is accepted, or refused: then its refusal is handed on as its outcome.
-    ///
-    /// Pending, it stands in line with the first of them, which is accepted in its turn whether this is polled or not. In a
-    /// handler of the same pool it does not wait: what finds no room is refused.
-    pub(super) fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if let Some(line) = self.line {
-                let waited = ready!(self.shared.engine.poll_wait(line, cx.waker()));
-                self.line = None;
-                match waited {
-                    Waited::Accepted(ticket) => self.accept_first(ticket),
-                    _ => self.refuse_first(SubmitError::Closed),
-                }
-            }
-            if self.fresh.is_empty() || self.admit_many().is_err() {
-                return Poll::Ready(());
-            }
-            if self.fresh.is_empty() {
-                return Poll::Ready(());
-            }
-            if nested::is_inside(self.shared.id()) {
-                self.refuse_all(SubmitError::WouldDeadlock);
-                return Poll::Ready(());
-            }
-            self.stand_in_line(cx);
-        }
-    }
-
-    /// The same for a caller that goes on to [`poll_next`](Self::poll_next): in a handler of this pool it is not refused as
-    /// long as jobs of its own are inside, which make room.
-    pub(super) fn admit_beside(&mut self, cx: &mut Context<'_>) {
-        if nested::is_inside(self.shared.id()) {
-            self.admit_now();
-            if self.fresh.len() < self.members.len() {
-                return;
-            }
-        }
-        // Pending, it is woken when its turn has come; refused, there is something to hand on.
-        let _in_line = self.poll_admit(cx);
-    }
-
-    /// Has as many admitted as there is room for.
-    fn admit_many(&mut self) -> Result<(), crate::kernel::engine::Closed> {
-        let mut fx = Effects::default();
-        self.tickets.reserve(self.fresh.len());
-        let members = &self.members;
-        let cells = self.fresh.iter().map(|key| match members.get(*key) {
-            Some(Member { stage: Stage::New(cell), .. }) => cell.clone(),
-            _ => unreachable!("a fresh member is new"),
-        });
-        let admitted = self.shared.engine.admit_many(cells, &mut self.tickets, &mut fx);
-        self.shared.apply(&mut fx);
-        let mut tickets = std::mem::take(&mut self.tickets);
-        tickets.drain(..).for_each(|ticket| self.accept_first(ticket));
-        self.tickets = tickets;
-        if admitted.is_err() {
-            self.refuse_all(SubmitError::Closed);
-        }
-        admitted
-    }
-
-    fn stand_in_line(&mut self, cx: &mut Context<'_>) {
-        let Some(Stage::New(cell)) = self.fresh.front().and_then(|key| self.members.get(*key)).map(|m| &m.stage) else {
-            unreachable!("a fresh member is new")
-        };
-        let mut fx = Effects::default();
-        let entry = self.shared.engine.admit_or_wait(cell.clone(), cx.waker().clone(), &mut fx);
-        self.shared.apply(&mut fx);
-        match entry {
-            Entry::Accepted(ticket) => self.accept_first(ticket),
-            Entry::Waiting(line) => self.line = Some(line),
-            Entry::Closed(_) => self.refuse_all(SubmitError::Closed),
-        }
-    }
-
-    fn accept_first(&mut self, ticket: Ticket) {
-        let member = self.fresh.pop_front().and_then(|key| self.members.get_mut(key));
-        let Some(member) = member else { unreachable!("an accepted member was fresh") };
-        // Exchanged for what is not kept: stages own their cell.
-        let placeholder = Stage::Over(None, Err(JobError::Returned.into()));
-        if let Stage::New(cell) = std::mem::replace(&mut member.stage, placeholder) {
-            member.stage = Stage::Accepted(cell, ticket);
-        }
-    }
-
-    fn refuse_first(&mut self, why: fn(J) -> SubmitError<J>) {
-        self.refuses = true;
-        self.end_first(|job| why(job).into());
-    }
-
-    fn refuse_all(&mut self, why: fn(J) -> SubmitError<J>) {
-        while !self.fresh.is_empty() {
-            self.refuse_first(why);
-        }
-    }
-
-    /// The first that is not accepted is over.
-    fn end_first(&mut self, why: impl FnOnce(J) -> RunError<J, E>) {
-        let Some(key) = self.fresh.pop_front() else { return };
-        let Some(member) = self.members.get_mut(key) else { unreachable!("a fresh member is here") };
-        if let Stage::New(cell) = &member.stage {
-            let job = take_job(cell);
-            member.stage = Stage::Over(None, Err(why(job)));
-        }
-        if self.order == Order::Unordered {
-            self.refused.push_back(key);
-        }
     }
 
     /// The next outcome; `None` if nobody is in here.
@@ -321,8 +205,8 @@ impl<J, T, E, X> Window<J, T, E, X> {
     /// Cancels every job that was accepted, as far as this window knows.
     pub(super) fn cancel_accepted(&self) {
         for key in self.members.keys() {
-            if let Some(Member { stage: Stage::Accepted(cell, ticket), .. }) = self.members.get(key) {
-                self.shared.cancel(*ticket, cell);
+            if let Some(Member { stage: Stage::Accepted(ticket), .. }) = self.members.get(key) {
+                self.shared.cancel(*ticket);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Batches of jobs at the door: many are accepted, or many places granted and filled, in one lock operation.
 
+use super::admission::Entrant;
 use super::{Claimed, Clock, Effects, Engine, Key, Phase, Ticket};
 
 /// Nothing is admitted any more.
@@ -16,14 +17,14 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         tickets: &mut Vec<Ticket>,
         fx: &mut Effects,
     ) -> Result<(), Closed> {
-        let now = self.now();
+        let now = self.now_for(None);
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
             return Err(Closed);
         }
         while state.has_room() {
             let Some(cell) = cells.next() else { break };
-            tickets.push(state.accept(cell, now));
+            tickets.push(state.accept(Entrant::plain(cell), &now));
         }
         state.balance(fx);
         Ok(())
@@ -54,17 +55,16 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         tickets: &mut Vec<Ticket>,
         fx: &mut Effects,
     ) -> Result<(), Closed> {
-        let now = self.now();
+        let now = self.now_for(None);
         let mut state = self.state.lock();
         let revoked = state.phase > Phase::Closed;
         if !revoked {
             for (cell, permit) in cells.zip(&mut permits) {
-                tickets.push(state.seat(permit, cell, now));
-                state.reserved -= 1;
+                tickets.push(state.seat(permit, cell, &now));
             }
         }
         for permit in permits {
-            state.release(permit, now, fx);
+            state.release(permit, &now, fx);
         }
         state.balance(fx);
         if revoked { Err(Closed) } else { Ok(()) }

@@ -19,6 +19,9 @@ pub enum TaskError {
     /// The pool's deadline for a task had passed.
     #[error("the task timed out")]
     TimedOut,
+    /// It made room for a newer one.
+    #[error("the task was dropped for a newer one")]
+    Shed,
     /// The pool ended before the task did.
     #[error("the pool ended before the task did")]
     Aborted,
@@ -38,6 +41,10 @@ impl TaskError {
             JobError::TimedOut(failure) => {
                 discard(failure);
                 Self::TimedOut
+            }
+            JobError::Shed(failure) => {
+                discard(failure);
+                Self::Shed
             }
             JobError::Cancelled(task) => {
                 discard(task);

@@ -25,7 +25,7 @@ use super::error::{BuildError, SubmitError, WouldDeadlock};
 use super::handler::Attempt;
 use super::shutdown::Shutdown;
 use super::stats::{PoolStats, Totals};
-use super::{WeakPool, WorkerPool, WorkerPoolBuilder};
+use super::{Overflow, WeakPool, WorkerPool, WorkerPoolBuilder};
 use crate::rt;
 use std::convert::Infallible;
 use std::fmt;
@@ -72,8 +72,9 @@ impl TaskPool {
     /// Runs a future in the pool; waits for room, first come first served.
     ///
     /// # Errors
-    /// Each gives the future back: [`Closed`](SubmitError::Closed), and [`WouldDeadlock`](SubmitError::WouldDeadlock), at
-    /// once, in a task of this very pool while it is full.
+    /// Each gives the future back: [`Closed`](SubmitError::Closed); [`Full`](SubmitError::Full), if not to wait is the pool's
+    /// [overflow rule](Overflow); and [`WouldDeadlock`](SubmitError::WouldDeadlock), at once, in a task of this very pool
+    /// while it is full.
     ///
     /// # Cancel safety
     /// As [`WorkerPool::submit`]: dropping this future drops the task if it was still waiting for room, cancels it if it had
@@ -221,6 +222,7 @@ impl WeakTaskPool {
 /// |---|---|---|
 /// | [`concurrency`](Self::concurrency) | none: required | tasks that run at once |
 /// | [`queue`](Self::queue) | as many as slots | tasks accepted beyond those; capacity is the sum |
+/// | [`overflow`](Self::overflow) | wait | what becomes of a task for which there is no room |
 /// | [`deadline`](Self::deadline) | none | the time of a task from its acceptance, waits included |
 #[must_use = "a builder does nothing until it is built"]
 pub struct TaskPoolBuilder {
@@ -237,6 +239,12 @@ impl TaskPoolBuilder {
     /// How many tasks beyond those may be accepted. 0 is allowed: then a task is accepted only if it can run.
     pub fn queue(mut self, tasks: usize) -> Self {
         self.pool = self.pool.queue(tasks);
+        self
+    }
+
+    /// What becomes of a task for which there is no room.
+    pub fn overflow(mut self, rule: Overflow) -> Self {
+        self.pool = self.pool.overflow(rule);
         self
     }
 

@@ -2,12 +2,16 @@
 mod batches;
 mod concurrent;
 mod config;
+mod control;
 mod correct;
 mod early_exit;
+mod lanes;
 mod leak;
 mod limits;
+mod many_overflow;
 mod nested;
 mod ordered;
+mod overflow;
 mod promises;
 mod scope;
 mod seed_defects;

@@ -1,6 +1,7 @@
 //! Batches at the door, on both sides.
 
 use crate::kernel::engine::{Effects, Phase, Ticket};
+use crate::oracle::Entrant;
 use crate::world::{TestCell, World};
 
 impl World {
@@ -11,7 +12,7 @@ impl World {
     /// The first of `ids` have these tickets, in order; the oracle accepts them one by one.
     fn all_accepted(&mut self, ids: &[u64], tickets: Vec<Ticket>) {
         for (id, ticket) in ids.iter().zip(tickets) {
-            let number = self.oracle.accept(*id);
+            let number = self.oracle.accept(Entrant { cell: *id, lane: None, deadline: None });
             self.accepted(ticket, number);
         }
     }

@@ -11,6 +11,8 @@ mod kernel;
 mod shim;
 
 mod batches;
+mod entering;
+mod ops;
 mod oracle;
 mod parts;
 mod runners;

@@ -1,0 +1,51 @@
+//! The bugs: for each model, the change to the sources with which it fails. A file of bugs for each file of models.
+
+mod admission;
+mod batching;
+mod cancelling;
+mod cell;
+mod ending;
+mod inbox;
+mod ledger;
+mod running;
+mod timing;
+
+/// A change to one file: the text `find`, which is there once, becomes `put`.
+#[derive(Debug)]
+pub(crate) struct Bug {
+    pub(crate) model: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) find: &'static str,
+    pub(crate) put: &'static str,
+}
+
+const ADMISSION: &str = "src/kernel/engine/admission.rs";
+const BATCHING: &str = "src/kernel/engine/batching.rs";
+const BELL: &str = "src/kernel/bell.rs";
+const CELL: &str = "src/kernel/cell.rs";
+const ENDING: &str = "src/kernel/engine/ending.rs";
+const ENGINE: &str = "src/kernel/engine/mod.rs";
+const INBOX: &str = "src/kernel/inbox.rs";
+const LEDGER: &str = "src/kernel/engine/ledger.rs";
+const LINE: &str = "src/kernel/engine/line.rs";
+const RUNNING: &str = "src/kernel/engine/running.rs";
+const TIMING: &str = "src/kernel/engine/timing.rs";
+const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
+
+/// All of them.
+pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
+    [
+        admission::BUGS,
+        batching::BUGS,
+        cancelling::BUGS,
+        cell::BUGS,
+        ending::BUGS,
+        inbox::BUGS,
+        ledger::BUGS,
+        running::BUGS,
+        timing::BUGS,
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -24,6 +24,7 @@ fn gated(overflow: Overflow, gate: &Gate) -> Pool {
         .unwrap()
 }
 
+/// Seen to fail: a batch takes a job for which there is no room; a stream does not wait for its own jobs.
 #[tokio::test(start_paused = true)]
 async fn where_the_full_pool_refuses_so_do_they_and_nothing_is_lost() {
     let gate = Gate::new();
@@ -47,6 +48,7 @@ async fn where_the_full_pool_refuses_so_do_they_and_nothing_is_lost() {
     assert!(items.into_iter().map(Result::unwrap).eq(0..50), "it waits for its own jobs");
 }
 
+/// Seen to fail: a scope makes no room.
 #[tokio::test(start_paused = true)]
 async fn where_the_oldest_makes_room_so_it_does_for_them() {
     let gate = Gate::new();

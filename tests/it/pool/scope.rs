@@ -101,6 +101,7 @@ on_both_runtimes! {
         assert!(pool.is_empty());
     }
 
+    /// Seen to fail: a dropped window lets its jobs go on.
     async fn a_dropped_scope_leaves_no_job() {
         let inside = Gauge::new();
         let pool = gated(2, 9, &open(), &inside);

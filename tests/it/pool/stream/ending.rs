@@ -41,6 +41,7 @@ async fn the_first_error_ends_the_stream_and_cancels_the_rest() {
     }
 }
 
+/// Seen to fail: a dropped window lets its jobs go on.
 #[tokio::test(start_paused = true)]
 async fn dropped_it_cancels_its_jobs_and_leaves_the_line() {
     for order in BOTH {
@@ -128,6 +129,8 @@ async fn an_input_that_panics_loses_no_job() {
 }
 
 /// Wherever it is dropped, no value is left, whether it was waiting, running, done or handed on.
+///
+/// Seen to fail: a dropped window lets its jobs go on.
 #[tokio::test(start_paused = true)]
 async fn it_leaves_nothing_wherever_it_is_dropped() {
     for order in BOTH {

@@ -5,6 +5,8 @@ use super::nested::{self, Wait};
 use super::shared::{JobCell, Outcome, Shared};
 use crate::contain::discard;
 use crate::kernel::engine::Ticket;
+use crate::kernel::inbox::Inbox;
+use crate::kernel::slab::Key;
 use crate::rt;
 use std::fmt;
 use std::future::Future;
@@ -87,6 +89,19 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// Cancels the job if it has not been started.
     pub(super) fn withdraw(&self) {
         self.shared.withdraw(self.ticket);
+    }
+
+    /// Has the outcome go to `inbox`, under `key`: from here on the handle has none. Returns it if it is there already.
+    pub(super) fn address(&mut self, inbox: &Arc<Inbox<Outcome<J, T, E>>>, key: Key) -> Option<Outcome<J, T, E>> {
+        self.wait = None;
+        self.read = true;
+        let (outcome, waker) = self.cell.address(inbox.clone(), key);
+        discard(waker);
+        outcome
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<J, T, E>> {
+        &self.shared
     }
 
     /// The same handle, but dropping it cancels the job.

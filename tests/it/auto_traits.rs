@@ -8,9 +8,11 @@ use std::rc::Rc;
 use std::sync::MutexGuard;
 
 use flowgate::{
-    Attempt, AttemptInfo, Backoff, BuildError, CancelOnDrop, Cx, Decision, Exhausted, Failure, InvalidRetry, Jitter,
-    JobError, JobHandle, JobId, Permit, PoolStats, Report, ReserveError, RetryBudget, RetryPolicy, RunError, Shutdown,
-    StopReason, SubmitError, Totals, Verdict, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    Attempt, AttemptInfo, Backoff, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Decision, Exhausted,
+    Failure, InvalidRetry, Jitter, JobError, JobHandle, JobId, Join, Map, Order, Permit, PoolSink, PoolStats, Report,
+    ReserveError, RetryBudget, RetryPolicy, RunError, Scope, ScopeError, Shutdown, StopReason, SubmitBatch,
+    SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, Totals,
+    TryJoin, Verdict, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
 };
 
 /// `Send + Sync`.
@@ -50,7 +52,7 @@ macro_rules! assert_all {
 
 // Plain values.
 assert_all!(Send, Sync, Unpin: BuildError, ReserveError, WouldDeadlock, StopReason, Verdict, Decision, AttemptInfo,
-    Backoff, Jitter, InvalidRetry, RetryBudget, JobId, PoolStats, Totals, Shutdown, Cx, Exhausted<Both>);
+    Backoff, Jitter, InvalidRetry, RetryBudget, JobId, PoolStats, Totals, Shutdown, Cx, Exhausted<Both>, Order, BatchRefusal);
 
 // A job is owned by one place at a time: what shares a pool needs `Send` of it and never `Sync`.
 assert_all!(Send, Sync, Unpin:
@@ -60,6 +62,22 @@ assert_all!(Send, Sync, Unpin:
     CancelOnDrop<Both, Both, Both>, CancelOnDrop<Moves, Moves, Moves>, CancelOnDrop<Pinned, Pinned, Pinned>,
     Permit<Both, Both, Both>, Permit<Moves, Moves, Moves>, Permit<Pinned, Pinned, Pinned>,
 );
+// Tasks are `Send`, and their outputs need be no more than that.
+assert_all!(Send, Sync, Unpin: TaskPool, WeakTaskPool, TaskError, TaskPanic, ScopeError<Both>, TaskHandle<Moves>);
+assert_all!(Send, Unpin: TaskPoolBuilder, TaskReport, Task, TaskScope<Moves, Moves>, ScopeError<Moves>);
+assert_not!(Sync: ScopeError<Moves>);
+
+// What delivers outcomes owns them, and can be polled by value whatever they are.
+assert_all!(Send, Unpin:
+    Join<Moves, Moves, Moves>, TryJoin<Moves, Moves, Moves>, Scope<Moves, Moves, Moves>, PoolSink<Moves, Moves, Moves>,
+    Map<Moves, Moves, Moves, Moves>, Map<Pinned, Pinned, Pinned, Pinned>, BatchError<Moves, Moves, Moves>,
+    SubmitBatch<'static, Moves, Moves, Moves, Moves>, SubmitBatch<'static, Pinned, Pinned, Pinned, Pinned>,
+    Join<Pinned, Pinned, Pinned>, TryJoin<Pinned, Pinned, Pinned>, Scope<Pinned, Pinned, Pinned>,
+    PoolSink<Pinned, Pinned, Pinned>,
+);
+assert_not!(Send: Join<Both, Stays, Both>, TryJoin<Both, Stays, Both>, Scope<Stays, Both, Both>,
+    PoolSink<Both, Both, Stays>, Map<Stays, Both, Both, Both>, Map<Both, Both, Stays, Both>,
+    BatchError<Stays, Both, Both>, SubmitBatch<'static, Stays, Both, Both, Both>);
 assert_all!(Send: WorkerPoolBuilder<Moves, Moves, Moves>, WorkerPoolBuilder<Both, Both, Both>);
 
 // What cannot be moved to another thread makes handles that cannot either.

@@ -37,7 +37,7 @@
 //! | `deadline` | ends a running attempt at its next await | is looked at before and after an attempt; during one, `Cx::is_cancelled` says that it has passed |
 //! | `cancel_grace` | how long a cancelled attempt may go on | how long a shutdown waits for handlers that have been told |
 //! | shutdown, out of time | what does not await is [unresponsive](Report::unresponsive) | whatever has not returned is; its thread ends after it |
-//! | several short jobs under one lock | yes | no: each could block the ones behind it |
+//! | short jobs share a lock operation | until one waits | until one is found to block, within 2 ms |
 
 mod account;
 mod attempt;

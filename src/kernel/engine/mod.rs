@@ -274,8 +274,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 
     /// The same for handlers that may block without telling anybody: looks every so often whether one does.
-    pub(crate) fn patrolled(mut self, period: Ticks) -> Self {
-        self.state.get_mut().period = Some(period);
+    pub(crate) fn patrolled(self, period: Ticks) -> Self {
+        self.state.lock().period = Some(period);
         self
     }
 

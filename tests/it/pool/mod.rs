@@ -1,5 +1,6 @@
 //! The pool, by axis.
 mod batches;
+mod complaints;
 mod concurrent;
 mod config;
 mod control;

@@ -86,7 +86,7 @@ fn more_slots_are_used_at_once_and_fewer_when_jobs_end() {
     });
 }
 
-/// Seen to fail: without the patrol, jobs wait behind the one that blocks, and outcomes before it.
+/// Seen to fail: without the patrol: jobs wait behind the one that blocks, and outcomes before it.
 #[test]
 fn a_job_that_blocks_holds_up_none_that_a_free_slot_could_run() {
     alone(|| {

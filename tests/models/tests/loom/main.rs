@@ -31,5 +31,6 @@ mod crew;
 mod ending;
 mod lanes;
 mod ledger;
+mod patrol;
 mod running;
 mod timing;

@@ -47,6 +47,8 @@ pub(crate) struct Pool {
 struct Gate {
     open: bool,
     blocked: Vec<Waker>,
+    /// Whoever waits until somebody is blocked.
+    watcher: Option<Waker>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
@@ -77,9 +79,18 @@ impl Pool {
         Self::with(Limits { threads: 1, ..limits(concurrency, capacity) }, launch)
     }
 
+    /// A pool whose handlers may block without telling anybody: the timer looks every `period` whether one does.
+    pub(crate) fn patrolled(limits: Limits, period: Ticks, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()).patrolled(period), launch)
+    }
+
     pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()), launch)
+    }
+
+    fn around(engine: Engine<JobCell, Manual>, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
-            engine: Engine::new(limits, Manual::new()),
+            engine,
             record: Arc::new(Record::new()),
             launch: Plain::new(launch),
             crew: Plain::default(),
@@ -211,14 +222,34 @@ impl Pool {
         }
     }
 
+    /// Waits until a job waits for the [`unblock`](Self::unblock).
+    pub(crate) fn until_blocked(&self) {
+        let parker = Parker::new();
+        loop {
+            let mut gate = self.gate.lock();
+            if !gate.blocked.is_empty() {
+                return;
+            }
+            gate.watcher = Some(parker.waker().clone());
+            drop(gate);
+            parker.park();
+        }
+    }
+
     /// Whether there was an [`unblock`](Self::unblock); if not, it will wake.
     pub(super) fn is_open(&self, parker: &Parker) -> bool {
         let mut gate = self.gate.lock();
         gate.blocked.retain(|waker| !waker.will_wake(parker.waker()));
-        if !gate.open {
-            gate.blocked.push(parker.waker().clone());
+        if gate.open {
+            return true;
         }
-        gate.open
+        gate.blocked.push(parker.waker().clone());
+        let watcher = gate.watcher.take();
+        drop(gate);
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
+        false
     }
 
     /// Lets all jobs go on that wait for it.

@@ -10,6 +10,7 @@ mod crew;
 mod ending;
 mod lanes;
 mod ledger;
+mod patrol;
 mod running;
 mod timing;
 
@@ -51,6 +52,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         ending::BUGS,
         lanes::BUGS,
         ledger::BUGS,
+        patrol::BUGS,
         running::BUGS,
         timing::BUGS,
     ]

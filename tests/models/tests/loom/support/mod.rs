@@ -3,6 +3,7 @@
 mod check;
 mod clock;
 mod control;
+mod desk;
 mod handle;
 mod job;
 mod opening;

@@ -1,10 +1,22 @@
-//! The desks of a patrolled pool's runners, as in `src/pool/threads/desk.rs`.
+//! What runners have ended and not told of, and the desks of a patrolled pool's runners, as in `src/pool/threads/desk.rs`.
 
-use super::Pool;
-use super::runner::{Settlement, ended};
-use crate::kernel::engine::{Due, Effects};
+use super::{JobCell, Outcome, Pool};
+use crate::kernel::engine::{Due, Effects, Ended};
 use crate::shim::Mutex;
 use std::sync::Arc;
+
+/// A job that has ended, not yet counted or published.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    pub(super) ended: Ended,
+    pub(super) cell: JobCell,
+    pub(super) outcome: Outcome,
+    pub(super) id: usize,
+}
+
+pub(super) fn ended(settled: &[Settlement]) -> impl ExactSizeIterator<Item = Ended> {
+    settled.iter().map(|settlement| settlement.ended)
+}
 
 /// The outcomes of one runner. Whoever takes them out counts and publishes them.
 #[derive(Debug)]

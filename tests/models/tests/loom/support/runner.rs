@@ -1,7 +1,7 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
-use super::desk::Desk;
-use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Pool};
+use super::desk::{Desk, Settlement, ended};
+use super::{Act, Handle, Job, JobCell, Manual, Parker, Pool};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Engine, Now, Parking, Ticket, Unparkable};
@@ -35,15 +35,6 @@ enum Limit {
     Grace,
 }
 
-/// A job that has ended, not yet counted or published.
-#[derive(Debug)]
-pub(super) struct Settlement {
-    ended: Ended,
-    pub(super) cell: JobCell,
-    pub(super) outcome: Outcome,
-    pub(super) id: usize,
-}
-
 /// How an attempt ended.
 #[derive(Debug)]
 enum End {
@@ -64,10 +55,6 @@ pub(crate) struct Runner {
     desk: Option<Arc<Desk>>,
     fx: Effects,
     current: Option<Current>,
-}
-
-pub(super) fn ended(settled: &[Settlement]) -> impl ExactSizeIterator<Item = Ended> {
-    settled.iter().map(|settlement| settlement.ended)
 }
 
 impl Runner {

@@ -1,6 +1,9 @@
 //! The kernels' shim over std, for tests of one thread.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+pub(crate) use std::sync::MutexGuard;
+pub(crate) use std::thread_local;
 
 /// std's lock with the interface of the library's: no poisoning.
 #[derive(Debug)]

@@ -1,5 +1,15 @@
 //! The kernels' shim over loom: every lock operation and every atomic one is a point at which loom may switch threads.
 
+pub(crate) use loom::sync::MutexGuard;
+
+/// loom's thread-locals, which know no `const` beginnings.
+macro_rules! per_thread {
+    ($($(#[$meta:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {
+        loom::thread_local! { $($(#[$meta])* static $name: $type = $init;)* }
+    };
+}
+pub(crate) use per_thread as thread_local;
+
 /// loom's lock with the interface of the library's: no poisoning.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -9,7 +19,7 @@ impl<T> Mutex<T> {
         Self(loom::sync::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().expect("loom's locks are not poisoned")
     }
 

@@ -8,10 +8,12 @@ mod cell;
 mod control;
 mod crew;
 mod ending;
+mod flight;
 mod lanes;
 mod ledger;
 mod patrol;
 mod running;
+mod shard;
 mod timing;
 
 /// A change to one file: the text `find`, which is there once, becomes `put`.
@@ -32,11 +34,18 @@ const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LANES: &str = "src/kernel/engine/lanes.rs";
+const FLIGHT: &str = "src/kernel/flight.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
+const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
+const SHARD: &str = "src/kernel/shard/mod.rs";
+const TABLE: &str = "src/kernel/shard/table.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
-/// What the pool's own files do is planted in their likeness.
+const WAITS: &str = "src/kernel/waits.rs";
+/// What the map's and the pool's own files do is planted in their likeness.
+const BOARD: &str = "tests/models/tests/loom/support/board.rs";
+const MAP: &str = "tests/models/tests/loom/support/map.rs";
 const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
 
 /// All of them.
@@ -51,9 +60,11 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         crew::BUGS,
         ending::BUGS,
         lanes::BUGS,
+        flight::BUGS,
         ledger::BUGS,
         patrol::BUGS,
         running::BUGS,
+        shard::BUGS,
         timing::BUGS,
     ]
     .into_iter()

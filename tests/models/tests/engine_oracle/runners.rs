@@ -99,7 +99,11 @@ impl World {
         }
         let mut runner = self.runners.remove(runner % self.runners.len());
         let steps = runner.steps();
-        let step = steps[step % steps.len()];
+        let step = match steps[step % steps.len()] {
+            // The pool ends with it, so most cases should do without.
+            Step::Lose if choice % 8 > 0 => steps[0],
+            step => step,
+        };
         let mut fx = Effects::default();
         let mut stays = true;
         match step {

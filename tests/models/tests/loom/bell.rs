@@ -136,7 +136,7 @@ fn timeout_and_finish() {
 /// Seen to fail: a runner whose job's time is up is not woken.
 #[test]
 fn timeout_of_a_pending_job() {
-    Model::new("timeout_of_a_pending_job", 180).check(|| {
+    Model::new("timeout_of_a_pending_job", 150).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         pool.engine.clock().flow();
         pool.time_attempts(10);

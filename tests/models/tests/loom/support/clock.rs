@@ -39,7 +39,8 @@ impl Manual {
         if self.flows.load(Ordering::Relaxed) {
             let mut state = self.state.lock();
             state.0 = state.0.max(until);
-            return;
+            drop(state);
+            return loom::thread::yield_now();
         }
         {
             let mut state = self.state.lock();

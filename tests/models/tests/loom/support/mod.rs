@@ -5,6 +5,7 @@ mod board;
 mod check;
 mod clock;
 mod control;
+mod desk;
 mod handle;
 mod job;
 mod map;

@@ -1,5 +1,6 @@
 //! The pool around the engine: what `src/pool/shared.rs` and its neighbours do, over loom's threads.
 
+use super::desk::Desk;
 use super::job::Record;
 use super::{Act, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
 use crate::kernel::alarms::{NEVER, Ticks};
@@ -38,6 +39,9 @@ pub(crate) struct Pool {
     attempt_timeout: AtomicU64,
     /// How long a job that is asked to end may take for it.
     grace: AtomicU64,
+    /// Whether runners may be stuck, and are looked after; then, the desks of those that exist.
+    pub(super) patrolled: bool,
+    pub(super) desks: Plain<Vec<Arc<Desk>>>,
     harvest: Plain<Vec<Job>>,
     gate: Mutex<Gate>,
 }
@@ -81,14 +85,14 @@ impl Pool {
 
     /// A pool whose handlers may block without telling anybody: the timer looks every `period` whether one does.
     pub(crate) fn patrolled(limits: Limits, period: Ticks, launch: Launch) -> Arc<Self> {
-        Self::around(Engine::new(limits, Manual::new()).patrolled(period), launch)
+        Self::around(Engine::new(limits, Manual::new()).patrolled(period), launch, true)
     }
 
     pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
-        Self::around(Engine::new(limits, Manual::new()), launch)
+        Self::around(Engine::new(limits, Manual::new()), launch, false)
     }
 
-    fn around(engine: Engine<JobCell, Manual>, launch: Launch) -> Arc<Self> {
+    fn around(engine: Engine<JobCell, Manual>, launch: Launch, patrolled: bool) -> Arc<Self> {
         Arc::new(Self {
             engine,
             record: Arc::new(Record::new()),
@@ -100,6 +104,8 @@ impl Pool {
             lingers: AtomicBool::new(false),
             attempt_timeout: AtomicU64::new(NEVER),
             grace: AtomicU64::new(0),
+            patrolled,
+            desks: Plain::default(),
             harvest: Plain::default(),
             gate: Mutex::new(Gate::default()),
         })
@@ -169,6 +175,9 @@ impl Pool {
         if std::mem::take(&mut fx.start_runner) {
             self.start_runner();
         }
+        if std::mem::take(&mut fx.collect) {
+            self.collect();
+        }
         for due in fx.wakers.drain(..) {
             match due {
                 Due::Wake(waker) => waker.wake(),
@@ -222,7 +231,7 @@ impl Pool {
         }
     }
 
-    /// Waits until a job blocks.
+    /// Waits until a job waits for the [`unblock`](Self::unblock).
     pub(crate) fn until_blocked(&self) {
         let parker = Parker::new();
         loop {

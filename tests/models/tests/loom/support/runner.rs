@@ -1,6 +1,7 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
-use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Pool};
+use super::desk::{Desk, Settlement, ended};
+use super::{Act, Handle, Job, JobCell, Manual, Parker, Pool};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Engine, Now, Parking, Ticket, Unparkable};
@@ -34,15 +35,6 @@ enum Limit {
     Grace,
 }
 
-/// A job that has ended, not yet counted or published.
-#[derive(Debug)]
-struct Settlement {
-    ended: Ended,
-    cell: JobCell,
-    outcome: Outcome,
-    id: usize,
-}
-
 /// How an attempt ended.
 #[derive(Debug)]
 enum End {
@@ -59,18 +51,17 @@ pub(crate) struct Runner {
     arrived: bool,
     batch: Batch<JobCell>,
     settled: Vec<Settlement>,
+    /// In a patrolled pool: what has ended and others may tell of.
+    desk: Option<Arc<Desk>>,
     fx: Effects,
     current: Option<Current>,
-}
-
-fn ended(settled: &[Settlement]) -> impl ExactSizeIterator<Item = Ended> {
-    settled.iter().map(|settlement| settlement.ended)
 }
 
 impl Runner {
     /// A task that has not been polled yet.
     pub(super) fn starting(pool: &Arc<Pool>) -> Self {
         Self {
+            desk: pool.open_desk(),
             pool: pool.clone(),
             parker: Parker::new(),
             arrived: false,
@@ -127,6 +118,7 @@ impl Runner {
 
     /// Tells of what has ended, and claims if nothing is claimed.
     pub(crate) fn turn(&mut self) {
+        self.clear_desk();
         self.batch.burst = self.pool.burst();
         let now = Now::unread(self.pool.engine.clock());
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &now, &mut self.fx);
@@ -152,6 +144,7 @@ impl Runner {
         let left = self.pool.engine.leave(&mut self.batch, &mut self.fx);
         if left {
             drop(self.batch.bell().attend(None));
+            self.close_desk();
         }
         self.pool.apply(&mut self.fx);
         left
@@ -162,6 +155,19 @@ impl Runner {
             self.fx.wakers.extend(self.pool.store(&cell, id, outcome).map(Due::Wake));
         }
         self.pool.apply(&mut self.fx);
+    }
+
+    fn clear_desk(&mut self) {
+        if let Some(desk) = &self.desk {
+            desk.clear(&mut self.settled);
+        }
+    }
+
+    fn close_desk(&mut self) {
+        self.clear_desk();
+        if let Some(desk) = self.desk.take() {
+            self.pool.close_desk(&desk);
+        }
     }
 
     /// Takes a claimed job and makes the attempt. `None`: the job has been taken back.
@@ -319,6 +325,7 @@ impl Runner {
         let Current { ticket, cell, deadline, attempted, job, .. } =
             self.current.take().expect("only a current job is parked");
         cell.give_back(job);
+        self.clear_desk();
         let parking = Parking { ticket, cell: cell.clone(), due, deadline };
         match self.pool.engine.park(parking, ended(&self.settled), &mut self.batch, &mut self.fx) {
             Ok(()) => self.publish(),
@@ -335,7 +342,11 @@ impl Runner {
         let Current { ticket, cell, attempted, job, .. } = self.current.take().expect("only a current job is settled");
         let (id, ended) = (job.id, Ended { key: ticket.key, bin, attempted });
         let outcome = self.pool.outcome(bin, job);
-        self.settled.push(Settlement { ended, cell, outcome, id });
+        let settlement = Settlement { ended, cell, outcome, id };
+        match &self.desk {
+            Some(desk) if self.batch.burst > 1 => desk.leave(settlement),
+            _ => self.settled.push(settlement),
+        }
         self.batch.bell().end();
     }
 
@@ -343,6 +354,7 @@ impl Runner {
     pub(crate) fn lose(mut self) {
         let mut attempted = true;
         drop(self.batch.bell().attend(None));
+        self.close_desk();
         while let Some(Claim { ticket, cell, deadline, recalls, .. }) = self.batch.claims.pop_front() {
             if let Some(job) = cell.start(recalls) {
                 self.current = Some(Current::new((ticket, cell, deadline), attempted, job));

@@ -17,4 +17,18 @@ pub(super) const BUGS: &[Bug] = &[
         find: "        state.recalls += u32::from(held);\n",
         put: "",
     },
+    Bug {
+        model: "patrol::stuck_with_an_outcome",
+        what: "nobody collects what a runner has ended that is stuck",
+        file: CONTROL,
+        find: "            fx.collect = true;\n",
+        put: "",
+    },
+    Bug {
+        model: "patrol::thought_to_be_stuck",
+        what: "the pool counts as empty although collected outcomes are to be stored",
+        file: ENDING,
+        find: " && self.publishing == 0",
+        put: "",
+    },
 ];

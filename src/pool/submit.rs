@@ -253,7 +253,10 @@ fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result
             shared.shed(&shed, &mut fx);
             ticket
         }
-        Admission::Full(cell) => return Err(Refused::Full(cell)),
+        Admission::Full(cell) => {
+            shared.apply(&mut fx);
+            return Err(Refused::Full(cell));
+        }
         Admission::Closed(cell) => return Err(Refused::Closed(cell)),
     };
     shared.apply(&mut fx);

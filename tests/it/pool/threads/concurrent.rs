@@ -114,6 +114,26 @@ fn a_job_that_blocks_holds_up_none_that_a_free_slot_could_run() {
     });
 }
 
+/// One change may want two runners: it starts the first, which starts the second. A refusal in between starts none.
+///
+/// Seen to fail: a refusal that asks for a runner and forgets to start it leaves the pool waiting for that one.
+#[test]
+fn a_refusal_leaves_no_runner_behind() {
+    alone(|| {
+        let pool = options::<u32, (), ()>(2, 2).build_blocking(|_, _| Ok(())).unwrap();
+        for round in 0..200 {
+            pool.pause();
+            for job in 0..4 {
+                drop(pool.try_submit(job).unwrap());
+            }
+            pool.resume();
+            let refused = pool.try_submit(4).is_err();
+            pool.blocking_drain().unwrap();
+            assert_eq!(pool.stats().totals.ended(), pool.stats().totals.accepted, "round {round}, refused: {refused}");
+        }
+    });
+}
+
 #[test]
 fn submitters_wait_in_line_and_all_are_served() {
     alone(|| {

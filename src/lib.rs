@@ -9,11 +9,13 @@
 //! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
 //! | the same for work that computes or blocks, on threads, with or without a runtime | [`WorkerPoolBuilder::build_blocking`] |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
+//! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
+//! | share a map between tasks, with entries that may expire | [`ConcurrentMap`] |
 //!
 //! # Where to read on
 //!
-//! * [`pool`] and [`retry`] describe what is promised, each in a table.
+//! * [`pool`], [`retry`] and [`map`] describe what is promised, each in a table.
 //! * [`docs::glossary`]: what each word means. [`docs::cancellation`]: what dropping each future does.
 //! * [`docs::architecture`]: the floors of the crate and how a pool works. [`docs::limitations`]: where promises end.
 #![forbid(unsafe_code)]
@@ -21,11 +23,16 @@
 mod contain;
 pub mod docs;
 mod kernel;
+pub mod map;
 pub mod pool;
 pub mod retry;
 mod rt;
 mod shim;
 
+pub use map::{
+    Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, LoadError, LoadSource, Loaded,
+    MapFull, Ticker,
+};
 pub use pool::{
     Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Overflow, Permit, PoolStats,
     Report, ReserveError, RunError, Shutdown, Submission, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder,

@@ -3,7 +3,8 @@
 //! Kernels import their lock, their atomics and their clock from here and from nowhere else, so that the
 //! model package can compile the very same kernel files over loom's versions.
 
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use std::thread_local;
 
 /// Atomics and their orderings.
 #[allow(clippy::disallowed_types, reason = "the one place that names them; everything else imports the shim")]

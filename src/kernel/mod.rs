@@ -11,10 +11,16 @@
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
 //! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+//! | [`flight`] | one load of one key, and whoever waits for it |
+//! | [`waits`] | which flight waits for which, without a circle |
+//! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
 
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
 pub(crate) mod crew;
 pub(crate) mod engine;
+pub(crate) mod flight;
+pub(crate) mod shard;
 pub(crate) mod slab;
+pub(crate) mod waits;

@@ -158,6 +158,11 @@ impl<T> Slab<T> {
         (0..).map(Key).zip(&self.entries).filter(|(_, entry)| entry.value.is_some()).map(|(key, _)| key).collect()
     }
 
+    /// All held values, in the order of their places.
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().filter_map(|entry| entry.value)
+    }
+
     #[inline]
     fn link(&mut self, key: Key) -> &mut Entry<T> {
         &mut self.entries[key.index()]

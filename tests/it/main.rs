@@ -8,6 +8,7 @@
 
 mod auto_traits;
 mod errors;
+mod map;
 mod panics;
 mod pool;
 mod retry;

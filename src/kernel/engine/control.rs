@@ -66,6 +66,7 @@ impl<C: Claimed> State<C> {
 
     /// Takes back what runners have taken along and not started, to the front of the queue, in the order of acceptance.
     fn recall_all(&mut self) {
+        // Not `claimed <= active`: a runner whose batch was taken back counts as active until it looks.
         if self.claimed == 0 {
             return;
         }

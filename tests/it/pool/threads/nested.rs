@@ -10,7 +10,9 @@ use crate::support::{Gate, Gauge, ledger, spin_until};
 type Recursive = WorkerPool<u32, u32, ()>;
 
 /// Each job submits the next smaller one to its own pool, and waits for it as `wait` does.
-fn recursive(concurrency: usize, wait: fn(JobHandle<u32, u32, ()>) -> Result<u32, JobError<u32, ()>>) -> Recursive {
+type Wait = fn(JobHandle<u32, u32, ()>) -> Result<u32, JobError<u32, ()>>;
+
+fn recursive(concurrency: usize, wait: Wait) -> Recursive {
     options(concurrency, 64)
         .build_blocking(move |depth, cx| {
             if *depth == 0 {

@@ -1,6 +1,9 @@
 //! The kernels' shim over std, for tests of one thread.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+pub(crate) use std::sync::MutexGuard;
+pub(crate) use std::thread_local;
 
 /// std's lock with the interface of the library's: no poisoning.
 #[derive(Debug)]
@@ -13,6 +16,10 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -44,6 +44,7 @@ path = "tests/models/tests/loom/main.rs"
 
 [dev-dependencies]
 loom = { version = "0.7.3", features = ["futures"] }
+hashbrown = { version = "0.17", default-features = false, features = ["equivalent", "inline-more"] }
 
 [profile.dev.package.loom]
 opt-level = 3

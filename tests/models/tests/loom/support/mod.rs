@@ -1,18 +1,25 @@
 //! What the models share: jobs whose fate is recorded, and the pool around the engine, task by task as in `src/pool`.
 
+mod board;
 mod check;
 mod clock;
+mod control;
 mod handle;
 mod job;
+mod map;
+mod opening;
 mod parker;
 mod pool;
 mod runner;
 mod timer;
 
+pub(crate) use board::{Answer as LoadAnswer, Board, Loader, Nested, REFUSED};
 pub(crate) use check::Model;
 pub(crate) use clock::Manual;
-pub(crate) use handle::{Answer, Handle};
+pub(crate) use handle::{Answer, Handle, Terms};
 pub(crate) use job::{Act, Job, JobCell, Outcome};
+pub(crate) use map::Map;
+pub(crate) use opening::{claimed, opened, swift};
 pub(crate) use parker::Parker;
 pub(crate) use pool::{Launch, Pool, limits};
 pub(crate) use runner::Runner;

@@ -108,4 +108,11 @@ pub(super) const BUGS: &[Bug] = &[
         find: "        self.state.lock().snapshot()\n",
         put: "        let inside = self.state.lock().snapshot();\n        PoolStats { totals: self.state.lock().totals, ..inside }\n",
     },
+    Bug {
+        model: "batching::stalled_and_swift",
+        what: "a runner whose job waits counts as swift still",
+        file: RUNNING,
+        find: "        state.note_pace(batch);\n        state.count(ended, &now, fx);\n",
+        put: "        state.count(ended, &now, fx);\n",
+    },
 ];

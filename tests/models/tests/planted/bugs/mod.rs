@@ -2,13 +2,18 @@
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
 mod crew;
 mod ending;
+mod flight;
+mod lanes;
 mod ledger;
 mod patrol;
 mod running;
+mod shard;
 mod timing;
 
 /// A change to one file: the text `find`, which is there once, becomes `put`.
@@ -28,10 +33,19 @@ const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
+const LANES: &str = "src/kernel/engine/lanes.rs";
+const FLIGHT: &str = "src/kernel/flight.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
+const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
+const SHARD: &str = "src/kernel/shard/mod.rs";
+const TABLE: &str = "src/kernel/shard/table.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
+const WAITS: &str = "src/kernel/waits.rs";
+/// What the map's and the pool's own files do is planted in their likeness.
+const BOARD: &str = "tests/models/tests/loom/support/board.rs";
+const MAP: &str = "tests/models/tests/loom/support/map.rs";
 const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
 
 /// All of them.
@@ -39,13 +53,18 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
     [
         admission::BUGS,
         batching::BUGS,
+        bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        control::BUGS,
         crew::BUGS,
         ending::BUGS,
+        lanes::BUGS,
+        flight::BUGS,
         ledger::BUGS,
         patrol::BUGS,
         running::BUGS,
+        shard::BUGS,
         timing::BUGS,
     ]
     .into_iter()

@@ -45,4 +45,11 @@ pub(super) const BUGS: &[Bug] = &[
         find: "            || self.slots_used() >= self.limits.concurrency\n",
         put: "",
     },
+    Bug {
+        model: "timing::deadline_of_its_own",
+        what: "a job's own deadline is not kept",
+        file: ADMISSION,
+        find: "if let Some(deadline) = deadline.or(self.limits.deadline) {",
+        put: "let _ = deadline;\n        if let Some(deadline) = self.limits.deadline {",
+    },
 ];

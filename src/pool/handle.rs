@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A job's number in the order in which its pool accepted jobs, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,11 +109,18 @@ impl<J, T, E> JobHandle<J, T, E> {
         CancelOnDrop { handle: self }
     }
 
-    /// Blocks the thread until the outcome is there; for threads outside the runtime.
+    /// Blocks the thread until the outcome is there; for threads outside the runtime. In a handler of a pool built with
+    /// [`build_blocking`](super::WorkerPoolBuilder::build_blocking), also that handler's own pool: its slot is lent meanwhile.
     ///
     /// # Errors
     /// The job's own.
-    pub fn blocking_wait(self) -> Result<T, JobError<J, E>> {
+    pub fn blocking_wait(mut self) -> Result<T, JobError<J, E>> {
+        if self.is_finished() {
+            // Without setting up a wait that there will not be.
+            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
+                return outcome;
+            }
+        }
         rt::block_on(self)
     }
 }

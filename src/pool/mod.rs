@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | for | work that waits: requests, queries, timers | work that computes, or calls what blocks |
 //! | the handler | returns a future | is called, and returns the result |
-//! | runners | tasks on the runtime that is current when the pool is built | threads: at most `concurrency`, one more for each handler that waits for its own pool, and one while the timer is needed |
+//! | runners | tasks on the runtime that is current when the pool is built | threads: at most `concurrency`, one more for each handler that waits for its own pool, and one for the timer |
 //! | needs a tokio runtime | yes, and ends with it | no |
 //! | when idle | no task | no thread, once [`thread_keep_alive`](WorkerPoolBuilder::thread_keep_alive) is over |
 //! | a running job that is cancelled, or whose pool is aborted | its future is dropped at the next await | it is told when it asks [`Cx::is_cancelled`] or waits for [`Cx::cancelled`]; what it returns `Ok` stands |

@@ -257,7 +257,10 @@ pub(super) fn start<J, T, E>(
             shared.shed(&shed, &mut fx);
             ticket
         }
-        Admission::Full(cell) => return Err(Refused::Full(cell)),
+        Admission::Full(cell) => {
+            shared.apply(&mut fx);
+            return Err(Refused::Full(cell));
+        }
         Admission::Closed(cell) => return Err(Refused::Closed(cell)),
     };
     shared.apply(&mut fx);

@@ -104,7 +104,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             return Admission::Accepted(ticket);
         }
         let admission = state.admit_with_effort(request, &now, fx);
-        state.balance(fx);
+        // A refusal changes nothing, and has nobody to start what has been wanted since an earlier change.
+        if !matches!(admission, Admission::Full(_)) {
+            state.balance(fx);
+        }
         admission
     }
 

@@ -19,7 +19,7 @@ struct Job {
     crc: crc32fast::Hasher,
 }
 
-async fn checksum((bar, sum): &(ProgressBar, Arc<AtomicU64>), job: &mut Job, _: Cx) -> io::Result<()> {
+async fn checksum((bar, sum): &(ProgressBar, Arc<AtomicU64>), job: &mut Job, _: &Cx) -> io::Result<()> {
     let mut file = tokio::fs::File::open(&job.path).await?;
     file.seek(SeekFrom::Start(job.offset)).await?;
     let mut buffer = vec![0; 64 << 10];

@@ -6,7 +6,9 @@
 //! | I want to | use |
 //! |---|---|
 //! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
+//! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
+//! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
 //! | share a map between tasks, with entries that may expire | [`ConcurrentMap`] |
 //!
@@ -26,10 +28,14 @@ pub mod retry;
 mod rt;
 mod shim;
 
-pub use map::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, MapFull, Ticker};
+pub use map::{
+    Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, LoadError, LoadSource, Loaded,
+    MapFull, Ticker,
+};
 pub use pool::{
-    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Permit, PoolStats, Report,
-    ReserveError, RunError, Shutdown, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Overflow, Permit, PoolStats,
+    Report, ReserveError, RunError, Shutdown, Submission, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder,
+    WouldDeadlock,
 };
 pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,

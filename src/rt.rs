@@ -3,7 +3,7 @@
 //! Everything that runs, sleeps or draws a random number goes through here, so that the rest of the crate
 //! says *what* it waits for and this file says *how*.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -84,9 +84,36 @@ pub(crate) fn random() -> u64 {
     fastrand::u64(..)
 }
 
+/// Which other tasks to let run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Others {
+    /// Those that are ready now.
+    Ready,
+    /// Also those that an event of the outside world makes ready, or that are letting others run themselves.
+    All,
+}
+
 /// Lets other tasks run.
-pub(crate) async fn yield_now() {
-    tokio::task::yield_now().await;
+pub(crate) async fn let_run(others: Option<Others>) {
+    match others {
+        Some(Others::All) => tokio::task::yield_now().await,
+        Some(Others::Ready) => go_last().await,
+        None => {}
+    }
+}
+
+/// Goes to the end of the queue of ready tasks. Unlike tokio's `yield_now` it does not have the runtime look for events
+/// first; on a runtime of several threads it may wake one of them.
+async fn go_last() {
+    let mut went = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut went, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The moment `duration` from now; one in the far future, if there is no such moment.

@@ -14,7 +14,7 @@
 //! # Invariants
 //! 1. Only the one that the engine granted the job to (a claim, a withdrawal, a refusal) lends, gives back or
 //!    settles: the engine's lock is where rivals are told apart. One race is decided here, between the runner that starts
-//!    a job which it took along in a batch and the one that reclaims it: whoever comes first under this lock has it.
+//!    a job which it took along in a batch and the one that recalls it: whoever comes first under this lock has it.
 //! 2. A job is settled once. Its outcome is read once, or handed back to the settler if the reader has left.
 //! 3. Values and wakers leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
 //!
@@ -27,20 +27,7 @@
 //! 24 bytes beside the larger of value and outcome, and their tag. Four uncontended lock operations a job.
 
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU8, Ordering};
 use std::task::{Poll, Waker};
-
-/// What a running job has been asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Signal {
-    /// Go on.
-    Run = 0,
-    /// Its owner has cancelled it.
-    Cancel = 1,
-    /// The pool is being aborted.
-    Abort = 2,
-}
 
 #[derive(Debug)]
 enum Slot<V, O> {
@@ -56,14 +43,14 @@ struct State<V, O> {
     slot: Slot<V, O>,
     reader: Option<Waker>,
     detached: bool,
-    /// The value is held for the one who reclaimed it, not for the runner that had claimed it.
-    reclaimed: bool,
+    /// How often the job has been taken back from a runner that had claimed it and not started it: a claim that was made
+    /// before the last time is void.
+    recalls: u32,
 }
 
 /// One job's value, then its outcome.
 #[derive(Debug)]
 pub(crate) struct Cell<V, O> {
-    signal: AtomicU8,
     state: Mutex<State<V, O>>,
 }
 
@@ -80,10 +67,7 @@ pub(crate) struct Settled<O> {
 impl<V, O> Cell<V, O> {
     /// A cell that holds `value`.
     pub(crate) fn new(value: V) -> Self {
-        Self {
-            signal: AtomicU8::new(Signal::Run as u8),
-            state: Mutex::new(State { slot: Slot::Held(value), reader: None, detached: false, reclaimed: false }),
-        }
+        Self { state: Mutex::new(State { slot: Slot::Held(value), reader: None, detached: false, recalls: 0 }) }
     }
 
     /// Takes the value out, for an attempt or for good.
@@ -99,11 +83,11 @@ impl<V, O> Cell<V, O> {
         }
     }
 
-    /// Takes the value out for the runner that claimed the job, unless the job has been reclaimed since.
+    /// Takes the value out for the runner that claimed the job after so many `recalls`, unless there have been more since.
     #[inline]
-    pub(crate) fn start(&self) -> Option<V> {
+    pub(crate) fn start(&self, recalls: u32) -> Option<V> {
         let mut state = self.state.lock();
-        if state.reclaimed {
+        if state.recalls != recalls {
             return None;
         }
         match std::mem::replace(&mut state.slot, Slot::Lent) {
@@ -113,15 +97,11 @@ impl<V, O> Cell<V, O> {
     }
 
     /// Takes the job back from the runner that claimed it, unless it has started it.
-    pub(crate) fn reclaim(&self) -> bool {
+    pub(crate) fn recall(&self) -> bool {
         let mut state = self.state.lock();
-        state.reclaimed = matches!(state.slot, Slot::Held(_));
-        state.reclaimed
-    }
-
-    /// Whether the job has been taken back from the runner that claimed it.
-    pub(crate) fn is_reclaimed(&self) -> bool {
-        self.state.lock().reclaimed
+        let held = matches!(state.slot, Slot::Held(_));
+        state.recalls += u32::from(held);
+        held
     }
 
     /// Puts the value back for another attempt; it waits for that once it is [restored](Self::restore).
@@ -196,24 +176,6 @@ impl<V, O> Cell<V, O> {
             None
         };
         (unread, state.reader.take())
-    }
-
-    /// Asks a running job to end. The stronger signal stays.
-    pub(crate) fn raise(&self, signal: Signal) {
-        // Ordering: Release pairs with the Acquire in `signal`. The engine's lock, taken after this by the one
-        // who signals and before `signal` by the runner, makes sure that either the waker is seen or the signal.
-        self.signal.fetch_max(signal as u8, Ordering::Release);
-    }
-
-    /// What the job has been asked to do.
-    #[inline]
-    pub(crate) fn signal(&self) -> Signal {
-        // Ordering: Acquire pairs with the Release in `raise`: what the signaller did before is visible here.
-        match self.signal.load(Ordering::Acquire) {
-            0 => Signal::Run,
-            1 => Signal::Cancel,
-            _ => Signal::Abort,
-        }
     }
 }
 

@@ -6,13 +6,19 @@
 //! | kernel | what it is |
 //! |---|---|
 //! | [`slab`] | places with stable keys, and first-in-first-out lists threaded through them |
-//! | [`alarms`] | a heap of due times from which any entry can be taken out |
+//! | [`alarms`] | due times in order, from which any can be taken out |
+//! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+//! | [`flight`] | one load of one key, and whoever waits for it |
+//! | [`waits`] | which flight waits for which, without a circle |
 //! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
 
 pub(crate) mod alarms;
+pub(crate) mod bell;
 pub(crate) mod cell;
 pub(crate) mod engine;
+pub(crate) mod flight;
 pub(crate) mod shard;
 pub(crate) mod slab;
+pub(crate) mod waits;

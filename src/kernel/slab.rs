@@ -40,6 +40,34 @@ impl Key {
     }
 }
 
+/// A [`Key`], or none, in the space of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    /// No key.
+    pub(crate) const NONE: Self = Self(NONE);
+
+    /// The key, if there is one.
+    #[inline]
+    pub(crate) fn get(self) -> Option<Key> {
+        (self.0 != NONE).then_some(Key(self.0))
+    }
+
+    /// Takes the key out.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Key> {
+        std::mem::replace(self, Self::NONE).get()
+    }
+}
+
+impl From<Key> for Link {
+    #[inline]
+    fn from(key: Key) -> Self {
+        Self(key.0)
+    }
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     prev: u32,
@@ -130,6 +158,11 @@ impl<T> Slab<T> {
         (0..).map(Key).zip(&self.entries).filter(|(_, entry)| entry.value.is_some()).map(|(key, _)| key).collect()
     }
 
+    /// All held values, in the order of their places.
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().filter_map(|entry| entry.value)
+    }
+
     #[inline]
     fn link(&mut self, key: Key) -> &mut Entry<T> {
         &mut self.entries[key.index()]
@@ -166,6 +199,12 @@ impl Fifo {
     #[inline]
     pub(crate) fn front(&self) -> Option<Key> {
         (self.head != NONE).then_some(Key(self.head))
+    }
+
+    /// The place at the back.
+    #[inline]
+    pub(crate) fn back(&self) -> Option<Key> {
+        (self.tail != NONE).then_some(Key(self.tail))
     }
 
     /// Lists a loose place at the back.

@@ -90,7 +90,6 @@ impl<K, V, S> Inner<K, V, S> {
     }
 
     /// Panics if code that runs under a lock of this map is calling.
-    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(super) fn expect_outside(&self) {
         if self.is_reentered() {
             self.refuse_reentry()

@@ -9,13 +9,14 @@
 //! |---|---|
 //! | bound | it holds what is put into it. With `max_entries` set, [`try_insert`](ConcurrentMap::try_insert), [`compute`](ConcurrentMap::compute), [`upsert`](ConcurrentMap::upsert) and [`get_or_insert_with`](ConcurrentMap::get_or_insert_with) never take it past that number; [`insert`](ConcurrentMap::insert) and its relatives cannot refuse, and do |
 //! | given back | what is refused comes back: [`MapFull`] has key and value, [`Computed::Refused`] the value |
-//! | waiting | for a lock that is held while one entry is looked at, or one shard visited; never for a task |
+//! | waiting | for a lock that is held while one entry is looked at, or one shard visited; only a load waits for a task |
 //! | order | none between keys; all calls for one key happen one after the other |
 //! | closures | run exactly once (or not at all, where so documented), under one shard's lock |
 //! | re-entry | code that the map runs under a lock (closures; `Hash`, `Eq` and `Clone` of entries) and that calls the same map is refused with a panic that names the map: every time, not only when it meets the same shard. Other maps may be called |
 //! | panics | in any such code release the lock and leave the entry as it was; a closure with `&mut` leaves what it has done |
 //! | drops | keys and values are dropped after the lock was released, so their `Drop` may call the map. A `Drop` that panics comes after the change was made |
 //! | memory | a table that has become nearly empty shrinks; see [`shrink_to_fit`](ConcurrentMap::shrink_to_fit) |
+//! | loads | [`get_or_load`](ConcurrentMap::get_or_load): a missing value is loaded once, however many wait for it, in a task of its own that ends with its last waiter. A load that a write has overtaken is returned and not stored; see [`get_or_try_load`](ConcurrentMap::get_or_try_load) for every event |
 //! | time | entries without a deadline never read a clock, and take no memory for one |
 //!
 //! # Consistency
@@ -66,6 +67,7 @@
 //! | `map.iter_mut()`, `map.alter_all(f)` | `map.retain(\|k, v\| { ..; true })` |
 //! | `map.into_iter()` | `map.drain()` |
 //! | `try_get`, which may find the lock taken | `get`: no lock is held for long enough |
+//! | a lock per missing key, or a second map of `OnceCell`s | `map.get_or_load(k, \|\| async { .. }).await` |
 //! | `DashMap::with_shard_amount(n)` | `ConcurrentMap::with_shards(n)` |
 //!
 //! # How it is built
@@ -95,6 +97,7 @@ pub use error::{InvalidMap, MapFull};
 pub use foldhash::fast::RandomState;
 pub use hashbrown::Equivalent;
 pub use iter::{Iter, Keys, Values};
+pub use load::{LoadError, LoadSource, Loaded};
 pub use ttl::Ticker;
 
 use builder::MOST_SHARDS;

@@ -1,7 +1,8 @@
 //! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
 
-use super::shared::{JobCell, Outcome, Shared};
-use crate::kernel::engine::{Batch, Due, Effects, Ended};
+use super::shared::{JobCell, Outcome, PoolClock, Shared};
+use crate::kernel::bell::Bell;
+use crate::kernel::engine::{Batch, Due, Effects, Ended, Now};
 use std::sync::Arc;
 
 /// A job that has ended, not yet counted or published.
@@ -19,8 +20,8 @@ pub(super) struct Account<J, T, E> {
 }
 
 impl<J, T, E> Account<J, T, E> {
-    pub(super) fn new() -> Self {
-        Self { batch: Batch::new(), settled: Vec::new(), fx: Effects::default() }
+    pub(super) fn new(bell: Arc<Bell>) -> Self {
+        Self { batch: Batch::new(bell), settled: Vec::new(), fx: Effects::default() }
     }
 
     /// What has ended, for the engine to count.
@@ -29,12 +30,12 @@ impl<J, T, E> Account<J, T, E> {
     }
 
     /// Counts what has ended and claims, unless it is time to let others run; then publishes.
-    pub(super) fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, go_on: bool) {
+    pub(super) fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, now: &Now<'_, PoolClock>, go_on: bool) {
         let ended = Self::ended(&self.settled);
         if go_on {
-            shared.engine.turn(ended, &mut self.batch, &mut self.fx);
+            shared.engine.turn(ended, &mut self.batch, now, &mut self.fx);
         } else {
-            shared.engine.pause(ended, &mut self.batch, &mut self.fx);
+            shared.engine.rest(ended, &mut self.batch, &mut self.fx);
         }
         self.publish(shared);
     }

@@ -1,16 +1,16 @@
 //! One attempt while its future is pending: signals, time limits, and the lending of its slot.
 
 use super::account::Account;
-use super::context::Context as AttemptContext;
+use super::context::Context;
 use super::runner::Current;
-use super::shared::Shared;
+use super::shared::{JobCell, PoolClock, Shared, ticks};
 use crate::contain::Payload;
-use crate::kernel::cell::Signal;
+use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::bell::Signal;
+use crate::kernel::engine::{Clock, Engine};
 use crate::retry::StopReason;
-use crate::rt::{self, Sleep};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 /// How an attempt ended.
 pub(super) enum End<T, E> {
@@ -26,7 +26,7 @@ pub(super) enum End<T, E> {
     Stopped(Signal),
 }
 
-/// What the timer of a pending attempt is set to.
+/// What the timer is set to for a pending attempt.
 #[derive(Clone, Copy, PartialEq)]
 enum Limit {
     Unset,
@@ -39,9 +39,8 @@ enum Limit {
 pub(super) struct Watch<'a, J, T, E> {
     shared: &'a Arc<Shared<J, T, E>>,
     current: &'a mut Current<J, T, E>,
-    context: &'a AttemptContext,
+    context: &'a Context,
     account: &'a mut Account<J, T, E>,
-    registered: Option<Waker>,
     seen: Signal,
     limit: Limit,
 }
@@ -50,45 +49,22 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
     pub(super) fn new(
         shared: &'a Arc<Shared<J, T, E>>,
         current: &'a mut Current<J, T, E>,
-        context: &'a AttemptContext,
+        context: &'a Context,
         account: &'a mut Account<J, T, E>,
     ) -> Self {
-        Self { shared, current, context, account, registered: None, seen: Signal::Run, limit: Limit::Unset }
+        Self { shared, current, context, account, seen: Signal::Run, limit: Limit::Unset }
     }
 
     /// The handler's future is pending: may it go on?
-    pub(super) fn pending(
-        &mut self,
-        cx: &mut Context<'_>,
-        waiting: bool,
-        mut sleep: Pin<&mut Option<Sleep>>,
-    ) -> Poll<End<T, E>> {
+    pub(super) fn pending(&mut self, waiting: bool) -> Poll<End<T, E>> {
         self.lend(waiting);
-        while let Some(signal) = self.heard(cx.waker()) {
-            self.seen = signal;
-            self.registered = None;
-            self.context.cancel();
-            let grace = self.shared.options.cancel_grace;
-            if grace.is_zero() {
-                return Poll::Ready(End::Stopped(signal));
-            }
-            if self.limit != Limit::Grace {
-                self.limit = Limit::Grace;
-                sleep.set(Some(rt::sleep(grace)));
-            }
+        if self.limit == Limit::Unset {
+            self.begin_to_wait();
         }
-        self.set_limit(sleep.as_mut());
-        match sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx)) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                // What the handler has started elsewhere learns that nobody waits for it any more.
-                self.context.cancel();
-                Poll::Ready(match self.limit {
-                    Limit::Grace => End::Stopped(self.seen),
-                    limit => End::TimedOut((limit == Limit::Deadline).then_some(StopReason::Deadline)),
-                })
-            }
+        if self.account.batch.bell().is_quiet() {
+            return Poll::Pending;
         }
+        self.rung()
     }
 
     /// Lends the slot while the handler waits for a job of its own pool.
@@ -105,39 +81,58 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
         }
     }
 
-    /// Makes `waker` known to the engine if it is not, with an account of the batch, then reads the signal. `Some`: a
-    /// new one.
-    fn heard(&mut self, waker: &Waker) -> Option<Signal> {
-        let mut signal = Signal::Run;
-        if !self.registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.registered = Some(waker.clone());
-            let Current { ticket, cell, .. } = &*self.current;
-            let Account { batch, settled, fx } = &mut *self.account;
-            let suspended = (*ticket, cell.clone(), waker.clone());
-            if self.shared.engine.suspend(suspended, Account::ended(settled), batch, fx) {
-                signal = Signal::Abort;
-            }
-            self.account.publish(self.shared);
+    /// Holds up no other job, and has the attempt's time kept.
+    fn begin_to_wait(&mut self) {
+        let (due, limit) = self.limit();
+        self.limit = limit;
+        let account = &*self.account;
+        if due != NEVER
+            || !account.settled.is_empty()
+            || Engine::<JobCell<J, T, E>, PoolClock>::must_stall(&account.batch)
+        {
+            self.stall(due);
         }
-        signal = signal.max(self.current.cell.signal());
-        (signal > self.seen).then_some(signal)
     }
 
-    /// Starts the clock of this attempt at its first pending poll.
-    fn set_limit(&mut self, mut sleep: Pin<&mut Option<Sleep>>) {
-        if self.limit != Limit::Unset {
-            return;
-        }
-        let timeout = self.shared.options.attempt_timeout.map(|timeout| (rt::after(timeout), Limit::AttemptTimeout));
-        let deadline = self.shared.engine.clock().instant(self.current.deadline).map(|at| (at, Limit::Deadline));
-        let earliest = match (timeout, deadline) {
-            (Some(timeout), Some(deadline)) => Some(if deadline.0 <= timeout.0 { deadline } else { timeout }),
-            (timeout, deadline) => timeout.or(deadline),
+    fn stall(&mut self, due: Ticks) {
+        let Account { batch, settled, fx } = &mut *self.account;
+        self.shared.engine.stall(self.current.ticket, due, Account::ended(settled), batch, fx);
+        self.account.publish(self.shared);
+    }
+
+    /// When this attempt must be over: it is timed from its first pending poll.
+    fn limit(&self) -> (Ticks, Limit) {
+        let deadline = self.current.deadline;
+        let Some(timeout) = self.shared.options.attempt_timeout else {
+            return (deadline, if deadline == NEVER { Limit::None } else { Limit::Deadline });
         };
-        self.limit = Limit::None;
-        if let Some((at, limit)) = earliest {
-            self.limit = limit;
-            sleep.set(Some(rt::sleep_until(at)));
+        let timeout = self.shared.engine.clock().now().saturating_add(ticks(timeout));
+        if deadline <= timeout { (deadline, Limit::Deadline) } else { (timeout, Limit::AttemptTimeout) }
+    }
+
+    /// Something is asked of the job, or its time is up.
+    fn rung(&mut self) -> Poll<End<T, E>> {
+        let signal = self.account.batch.bell().signal();
+        if signal > self.seen {
+            self.seen = signal;
+            self.context.cancel();
+            let grace = self.shared.options.cancel_grace;
+            if grace.is_zero() {
+                return Poll::Ready(End::Stopped(signal));
+            }
+            if self.limit != Limit::Grace {
+                self.limit = Limit::Grace;
+                self.stall(self.shared.engine.clock().now().saturating_add(ticks(grace)));
+            }
         }
+        if !self.account.batch.bell().take_due() {
+            return Poll::Pending;
+        }
+        // What the handler has started elsewhere learns that nobody waits for it any more.
+        self.context.cancel();
+        Poll::Ready(match self.limit {
+            Limit::Grace => End::Stopped(self.seen),
+            limit => End::TimedOut((limit == Limit::Deadline).then_some(StopReason::Deadline)),
+        })
     }
 }

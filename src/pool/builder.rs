@@ -7,7 +7,7 @@ use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
 use super::timer::Timer;
 use super::{Cx, WorkerPool};
 use crate::contain::contain;
-use crate::kernel::engine::{Engine, Limits};
+use crate::kernel::engine::{self, Engine, Limits};
 use crate::retry::RetryPolicy;
 use crate::rt::Runtime;
 use std::fmt;
@@ -20,12 +20,29 @@ const MAX_CONCURRENCY: usize = 1 << 20;
 /// The most jobs a pool may hold: places are named by 32 bits.
 const MAX_CAPACITY: usize = 1 << 31;
 
+/// What a pool does with a submission for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It waits, first come first served. `try_submit` answers `Full`.
+    #[default]
+    Wait,
+    /// It is refused: every way in answers `Full`, with the job.
+    Reject,
+    /// The job that has waited longest for a slot is shed: it ends [`Shed`](JobError::Shed), with the job inside, and
+    /// the dead-letter hook sees it. With a key whose lane is full, it is the oldest waiting job of that key. Where
+    /// nothing waits that could be shed, the submission is refused.
+    DropOldest,
+}
+
 /// The options of a [`WorkerPool`]; made by [`WorkerPool::builder`].
 ///
 /// | option | default | bounds |
 /// |---|---|---|
 /// | [`concurrency`](Self::concurrency) | none: required | jobs in an attempt at once |
 /// | [`queue`](Self::queue) | as many as slots | jobs accepted beyond those; capacity is the sum |
+/// | [`overflow`](Self::overflow) | wait | what becomes of a submission without room |
+/// | [`per_key`](Self::per_key) | the capacity | jobs of one key in the system |
 /// | [`retry`](Self::retry) | one attempt | attempts, their spacing, and the share of retries in the traffic |
 /// | [`max_parked`](Self::max_parked) | the capacity | jobs between two attempts |
 /// | [`attempt_timeout`](Self::attempt_timeout) | none | the time of one attempt |
@@ -35,6 +52,8 @@ const MAX_CAPACITY: usize = 1 << 31;
 pub struct WorkerPoolBuilder<J, T, E> {
     concurrency: Option<usize>,
     queue: Option<usize>,
+    overflow: Overflow,
+    per_key: Option<usize>,
     max_parked: Option<usize>,
     retry: Option<RetryPolicy<E>>,
     attempt_timeout: Option<Duration>,
@@ -49,6 +68,8 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
         Self {
             concurrency: None,
             queue: None,
+            overflow: Overflow::Wait,
+            per_key: None,
             max_parked: None,
             retry: None,
             attempt_timeout: None,
@@ -69,6 +90,19 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
     /// accepted only if there is a slot for it. The capacity, slots and queue, is at most 2,147,483,648.
     pub fn queue(mut self, jobs: usize) -> Self {
         self.queue = Some(jobs);
+        self
+    }
+
+    /// What becomes of a submission for which there is no room. By default it waits.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// How many jobs of one [key](super::Submission::key) may be in the pool at once, 1 to the capacity, which is the
+    /// default. With a lower value a busy key leaves room for the others: its submitters wait in a line of their own.
+    pub fn per_key(mut self, jobs: usize) -> Self {
+        self.per_key = Some(jobs);
         self
     }
 
@@ -112,7 +146,8 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
         self
     }
 
-    /// Is shown each job that failed, panicked or timed out for good, before its handle resolves; detached jobs too.
+    /// Is shown each job that failed, panicked or timed out for good or was shed, before its handle resolves; detached
+    /// jobs too.
     ///
     /// Not those that were cancelled, aborted or returned. It runs in the job's slot, so it should be short; it
     /// is never called under a lock, and a panic in it is contained.
@@ -148,7 +183,7 @@ where
     pub fn build_with<S, H>(self, state: S, handler: H) -> Result<WorkerPool<J, T, E>, BuildError>
     where
         S: Send + Sync + 'static,
-        H: AsyncFn(&S, &mut J, Cx) -> Result<T, E> + for<'a> JobFn<'a, S, J, T, E> + Send + Sync + 'static,
+        H: AsyncFn(&S, &mut J, &Cx) -> Result<T, E> + for<'a> JobFn<'a, S, J, T, E> + Send + Sync + 'static,
     {
         self.finish(ByState(state, handler))
     }
@@ -174,11 +209,16 @@ where
         if timed && contain(|| rt.demand_timer()).is_err() {
             return Err(BuildError::NoTimer);
         }
-        limits.parallelism = rt.threads().min(limits.concurrency);
+        let threads = rt.threads();
+        limits.threads = threads;
         let exec = Arc::new(exec);
         let home = rt.clone();
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
-            Task::Runner => home.spawn(Runner::new(shared, exec.clone()).run()),
+            Task::Runner => {
+                // Borrowed by its own future: moved into it, it would take twice the room.
+                let mut runner = Runner::new(shared, exec.clone(), threads);
+                home.spawn(async move { runner.run().await });
+            }
             Task::Timer => home.spawn(Timer::new(shared).run()),
         };
         let options = Options {
@@ -186,6 +226,7 @@ where
             attempt_timeout: self.attempt_timeout,
             cancel_grace: self.cancel_grace,
             on_dead_letter: self.on_dead_letter,
+            overflow: limits.overflow,
         };
         let engine = Engine::new(limits, PoolClock::new());
         Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch), rt)) })
@@ -207,6 +248,10 @@ where
         if max_parked > capacity {
             return Err(refusal("max_parked", max_parked, format!("0 to {capacity}, the capacity")));
         }
+        let per_key = self.per_key.unwrap_or(capacity);
+        if !(1..=capacity).contains(&per_key) {
+            return Err(refusal("per_key", per_key, format!("1 to {capacity}, the capacity")));
+        }
         let above_zero = || String::from("above zero");
         for (option, value) in [("attempt_timeout", self.attempt_timeout), ("deadline", self.deadline)] {
             if value == Some(Duration::ZERO) {
@@ -222,7 +267,13 @@ where
         if let Some(policy) = &self.retry {
             policy.validate()?;
         }
-        Ok(Limits { concurrency, capacity, max_parked, parallelism: 1, deadline: self.deadline.map(ticks) })
+        let overflow = match self.overflow {
+            Overflow::Wait => engine::Overflow::Wait,
+            Overflow::Reject => engine::Overflow::Reject,
+            Overflow::DropOldest => engine::Overflow::DropOldest,
+        };
+        let deadline = self.deadline.map(ticks);
+        Ok(Limits { concurrency, capacity, max_parked, per_lane: per_key, threads: 1, deadline, overflow })
     }
 }
 
@@ -235,6 +286,8 @@ impl<J, T, E> fmt::Debug for WorkerPoolBuilder<J, T, E> {
         f.debug_struct("WorkerPoolBuilder")
             .field("concurrency", &self.concurrency)
             .field("queue", &self.queue)
+            .field("overflow", &self.overflow)
+            .field("per_key", &self.per_key)
             .field("max_parked", &self.max_parked)
             .field("retry", &self.retry)
             .field("attempt_timeout", &self.attempt_timeout)

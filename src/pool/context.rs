@@ -4,9 +4,10 @@ use super::WeakPool;
 use super::shared::Shared;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::bell::Bell;
 use crate::rt::{self, CancellationToken, Instant};
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -24,8 +25,13 @@ pub(super) struct Context {
     epoch: Instant,
     pool: Weak<dyn Any + Send + Sync>,
     stop: Mutex<Stop>,
+    /// Whether `stop` or `snooze` have been used.
+    touched: AtomicBool,
     /// Nanoseconds until the next attempt, or `AWAKE`.
     snooze: AtomicU64,
+    /// The number of the job, under which the bell tells of it.
+    number: AtomicU64,
+    bell: Arc<Bell>,
 }
 
 #[derive(Default)]
@@ -35,34 +41,39 @@ struct Stop {
 }
 
 impl Context {
-    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant) -> Self {
+    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant, bell: Arc<Bell>) -> Self {
         Self {
             attempt: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
             epoch,
             pool,
             stop: Mutex::default(),
+            touched: AtomicBool::new(false),
             snooze: AtomicU64::new(AWAKE),
+            number: AtomicU64::new(0),
+            bell,
         }
     }
 
     /// A fresh one for the same runner.
     pub(super) fn successor(&self) -> Self {
-        Self::new(self.pool.clone(), self.epoch)
+        Self::new(self.pool.clone(), self.epoch, self.bell.clone())
     }
 
     /// Forgets what the last attempt left.
-    pub(super) fn reset(&mut self) {
-        let stop = self.stop.get_mut();
-        if stop.cancelled || stop.token.is_some() {
-            *stop = Stop::default();
+    pub(super) fn reset(&self) {
+        // Ordering: Relaxed. Whoever touched it has let go of it, and the caller has seen that.
+        if self.touched.load(Ordering::Relaxed) {
+            self.touched.store(false, Ordering::Relaxed);
+            *self.stop.lock() = Stop::default();
+            self.snooze.store(AWAKE, Ordering::Relaxed);
         }
-        *self.snooze.get_mut() = AWAKE;
     }
 
     /// Begins an attempt.
-    pub(super) fn begin(&self, attempt: u32, deadline: Ticks) {
+    pub(super) fn begin(&self, number: u64, attempt: u32, deadline: Ticks) {
         // Ordering: Relaxed. Whoever reads them has got the context through the handler, which is called after this.
+        self.number.store(number, Ordering::Relaxed);
         self.attempt.store(attempt, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
     }
@@ -81,6 +92,7 @@ impl Context {
     pub(super) fn cancel(&self) {
         let token = {
             let mut stop = self.stop.lock();
+            self.touch();
             stop.cancelled = true;
             stop.token.clone()
         };
@@ -91,11 +103,13 @@ impl Context {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.stop.lock().cancelled
+        // Ordering: Relaxed, see `begin`. The bell knows of what the runner has not heard yet.
+        self.bell.is_stopped(self.number.load(Ordering::Relaxed)) || self.stop.lock().cancelled
     }
 
     fn token(&self) -> CancellationToken {
         let mut stop = self.stop.lock();
+        self.touch();
         let token = stop.token.get_or_insert_default().clone();
         let cancelled = stop.cancelled;
         drop(stop);
@@ -103,6 +117,12 @@ impl Context {
             token.cancel();
         }
         token
+    }
+
+    /// Notes that there is something to forget at the end of the attempt.
+    fn touch(&self) {
+        // Ordering: Relaxed, see `reset`.
+        self.touched.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn snoozed(&self) -> Option<Duration> {
@@ -126,7 +146,7 @@ impl fmt::Debug for Context {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use flowgate::{Cx, WorkerPool};
 ///
-/// async fn describe(_: &(), job: &mut &'static str, cx: Cx) -> Result<String, ()> {
+/// async fn describe(_: &(), job: &mut &'static str, cx: &Cx) -> Result<String, ()> {
 ///     Ok(format!("{job}, attempt {}, cancelled: {}", cx.attempt(), cx.is_cancelled()))
 /// }
 /// let pool = WorkerPool::builder().concurrency(2).build_with((), describe).unwrap();
@@ -168,8 +188,8 @@ impl Cx {
     /// Whether this attempt has been cut short: its job was cancelled, it ran out of time, or the pool was aborted.
     ///
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
-    /// handlers of such pools, and for tasks that a handler has started. A handler hears of it when it awaits: a loop that
-    /// never does is not told.
+    /// handlers of such pools, for tasks that a handler has started, and for loops that do not await. Running out of time
+    /// is heard at an await only.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context().is_cancelled()
@@ -198,6 +218,7 @@ impl Cx {
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(AWAKE - 1).min(AWAKE - 1);
         // Ordering: Relaxed, read in `snoozed` by the task that polls the handler.
         self.context().snooze.store(nanos, Ordering::Relaxed);
+        self.context().touch();
     }
 
     /// The pool that runs this attempt, to submit more jobs to. `None` if its types are others than those named.

@@ -104,6 +104,9 @@ impl<J> Error for SubmitError<J> {}
 /// No place was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReserveError {
+    /// There is no room, and the pool's overflow rule is not to wait.
+    #[error("the pool is full")]
+    Full,
     /// The pool admits no more jobs.
     #[error("the pool is closed")]
     Closed,
@@ -126,6 +129,8 @@ pub enum JobError<J, E> {
     Panicked(Box<Failure<J, E>>),
     /// An attempt, or the job as a whole, took too long.
     TimedOut(Box<Failure<J, E>>),
+    /// It made room for a newer one, by the pool's overflow rule.
+    Shed(Box<Failure<J, E>>),
     /// It was cancelled. The job, unless the handler kept it.
     Cancelled(Option<J>),
     /// The pool ended before the job did: it was aborted or its runtime shut down. The job, unless the handler kept
@@ -172,17 +177,21 @@ impl<J, E> JobError<J, E> {
     #[must_use]
     pub fn into_job(self) -> Option<J> {
         match self {
-            Self::Failed(failure) | Self::Panicked(failure) | Self::TimedOut(failure) => failure.job,
+            Self::Failed(failure) | Self::Panicked(failure) | Self::TimedOut(failure) | Self::Shed(failure) => {
+                failure.job
+            }
             Self::Cancelled(job) | Self::Aborted(job) => job,
             Self::Returned => None,
         }
     }
 
-    /// Attempts, reason and last error, for a job that failed, panicked or timed out.
+    /// Attempts, reason and last error, for a job that failed, panicked, timed out or was shed.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure<J, E>> {
         match self {
-            Self::Failed(failure) | Self::Panicked(failure) | Self::TimedOut(failure) => Some(failure),
+            Self::Failed(failure) | Self::Panicked(failure) | Self::TimedOut(failure) | Self::Shed(failure) => {
+                Some(failure)
+            }
             _ => None,
         }
     }
@@ -192,6 +201,7 @@ impl<J, E> JobError<J, E> {
             Self::Failed(_) => "Failed",
             Self::Panicked(_) => "Panicked",
             Self::TimedOut(_) => "TimedOut",
+            Self::Shed(_) => "Shed",
             Self::Cancelled(_) => "Cancelled",
             Self::Aborted(_) => "Aborted",
             Self::Returned => "Returned",
@@ -237,6 +247,7 @@ impl<J, E> fmt::Display for JobError<J, E> {
             Self::TimedOut(_) => {
                 write!(f, "the job timed out after {}: {}", Attempts(failure.attempts), failure.stop)
             }
+            Self::Shed(_) => write!(f, "the job was shed after {}: {}", Attempts(failure.attempts), failure.stop),
             _ => write!(f, "the job failed after {}: {}", Attempts(failure.attempts), failure.stop),
         }
     }

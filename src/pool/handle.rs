@@ -81,7 +81,7 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// (see [`Cx::is_cancelled`](super::Cx::is_cancelled)) and its future is dropped at its next await, or once the
     /// pool's `cancel_grace` is over; what it returns `Ok` before then stands.
     pub fn cancel(&self) {
-        self.shared.cancel(self.ticket, &self.cell);
+        self.shared.cancel(self.ticket);
     }
 
     /// Cancels the job if it has not been started.

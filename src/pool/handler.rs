@@ -2,6 +2,7 @@
 
 use super::context::{Context, Cx};
 use crate::shim::Mutex;
+use crate::shim::atomic::{Ordering, fence};
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -62,7 +63,7 @@ impl<J> Attempt<J> {
     where
         J: Send + 'static,
     {
-        self.home.cx()
+        Cx(self.home.clone())
     }
 }
 
@@ -106,7 +107,7 @@ impl<J: fmt::Debug> fmt::Debug for Attempt<J> {
 ///     type Out = (u32, u32);
 ///     type Err = String;
 ///
-///     async fn run(&self, job: &mut (u32, u32), _cx: Cx) -> Result<(u32, u32), String> {
+///     async fn run(&self, job: &mut (u32, u32), _cx: &Cx) -> Result<(u32, u32), String> {
 ///         if job.0 == 0 { return Err("an image without width".into()) }
 ///         Ok((self.width, job.1 * self.width / job.0))
 ///     }
@@ -123,54 +124,24 @@ pub trait Handler<J>: Send + Sync + 'static {
     type Err: Send + 'static;
 
     /// Makes one attempt. The job is lent: a retry sees what this attempt has done to it.
-    fn run(&self, job: &mut J, cx: Cx) -> impl Future<Output = Result<Self::Out, Self::Err>> + Send;
+    fn run(&self, job: &mut J, cx: &Cx) -> impl Future<Output = Result<Self::Out, Self::Err>> + Send;
 }
 
 /// An async function over shared state and a lent job, whose future is `Send`.
 ///
 /// Implemented for every such function; only named by [`build_with`](super::WorkerPoolBuilder::build_with), which asks
 /// for `AsyncFn` too: that one infers the closure's parameters, this one makes its future `Send`.
-pub trait JobFn<'a, S: 'a, J: 'a, T, E>: Fn(&'a S, &'a mut J, Cx) -> <Self as JobFn<'a, S, J, T, E>>::Fut {
+pub trait JobFn<'a, S: 'a, J: 'a, T, E>: Fn(&'a S, &'a mut J, &'a Cx) -> <Self as JobFn<'a, S, J, T, E>>::Fut {
     /// The future of one attempt.
     type Fut: Future<Output = Result<T, E>> + Send + 'a;
 }
 
 impl<'a, S: 'a, J: 'a, T, E, F, Fut> JobFn<'a, S, J, T, E> for F
 where
-    F: Fn(&'a S, &'a mut J, Cx) -> Fut,
+    F: Fn(&'a S, &'a mut J, &'a Cx) -> Fut,
     Fut: Future<Output = Result<T, E>> + Send + 'a,
 {
     type Fut = Fut;
-}
-
-impl<J> Home<J> {
-    pub(super) fn new(context: Context) -> Arc<Self> {
-        Arc::new(Self { job: Mutex::new(None), context })
-    }
-
-    /// Ends an attempt: takes the job, if an [`Attempt`] has brought it home, and makes the home ready for the next
-    /// one; a new home, if somebody has kept the old.
-    #[inline]
-    pub(super) fn vacate(self: &mut Arc<Self>) -> Option<J> {
-        if let Some(home) = Arc::get_mut(self) {
-            home.context.reset();
-            return home.job.get_mut().take();
-        }
-        let job = self.job.lock().take();
-        *self = Self::new(self.context.successor());
-        job
-    }
-
-    pub(super) fn context(&self) -> &Context {
-        &self.context
-    }
-
-    fn cx(self: &Arc<Self>) -> Cx
-    where
-        J: Send + 'static,
-    {
-        Cx(self.clone())
-    }
 }
 
 impl<J: Send> AsRef<Context> for Home<J> {
@@ -179,12 +150,51 @@ impl<J: Send> AsRef<Context> for Home<J> {
     }
 }
 
+/// A runner's hold of the home that it uses: once for itself, once in the form that handlers see.
+pub(super) struct Lodging<J> {
+    home: Arc<Home<J>>,
+    cx: Cx,
+}
+
+impl<J: Send + 'static> Lodging<J> {
+    pub(super) fn new(context: Context) -> Self {
+        let home = Arc::new(Home { job: Mutex::new(None), context });
+        Self { cx: Cx(home.clone()), home }
+    }
+
+    /// Ends an attempt: makes the home ready for the next one; a new home, if somebody has kept the old.
+    #[inline]
+    pub(super) fn vacate(&mut self) {
+        if Arc::strong_count(&self.home) == HOLDS {
+            // Ordering: Acquire pairs with the Release of whoever let go of the home last: its writes come before these.
+            fence(Ordering::Acquire);
+            self.home.context.reset();
+        } else {
+            *self = Self::new(self.home.context.successor());
+        }
+    }
+}
+
+/// How often a runner itself holds its home.
+const HOLDS: usize = 2;
+
+impl<J> Lodging<J> {
+    /// Takes the job, if an [`Attempt`] has brought it home.
+    pub(super) fn take(&self) -> Option<J> {
+        self.home.job.lock().take()
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.home.context
+    }
+}
+
 /// What a runner knows of a handler. The job is in `slot` when an attempt begins, and afterwards there or at home.
 pub(super) trait Exec<J, T, E>: Send + Sync + 'static {
     fn exec<'a>(
         &'a self,
         slot: &'a mut Option<J>,
-        home: &'a Arc<Home<J>>,
+        lodging: &'a Lodging<J>,
     ) -> impl Future<Output = Result<T, E>> + Send + 'a;
 }
 
@@ -204,9 +214,9 @@ where
     fn exec<'a>(
         &'a self,
         slot: &'a mut Option<J>,
-        home: &'a Arc<Home<J>>,
+        lodging: &'a Lodging<J>,
     ) -> impl Future<Output = Result<T, E>> + Send + 'a {
-        (self.0)(Attempt { job: slot.take(), home: home.clone() })
+        (self.0)(Attempt { job: slot.take(), home: lodging.home.clone() })
     }
 }
 
@@ -224,9 +234,9 @@ where
     fn exec<'a>(
         &'a self,
         slot: &'a mut Option<J>,
-        home: &'a Arc<Home<J>>,
+        lodging: &'a Lodging<J>,
     ) -> impl Future<Output = Result<T, E>> + Send + 'a {
-        (self.1)(&self.0, lent(slot), home.cx())
+        (self.1)(&self.0, lent(slot), &lodging.cx)
     }
 }
 
@@ -237,8 +247,8 @@ impl<J: Send + 'static, H: Handler<J>> Exec<J, H::Out, H::Err> for ByHandler<H> 
     fn exec<'a>(
         &'a self,
         slot: &'a mut Option<J>,
-        home: &'a Arc<Home<J>>,
+        lodging: &'a Lodging<J>,
     ) -> impl Future<Output = Result<H::Out, H::Err>> + Send + 'a {
-        self.0.run(lent(slot), home.cx())
+        self.0.run(lent(slot), &lodging.cx)
     }
 }

@@ -3,7 +3,8 @@
 //! | | what the pool promises |
 //! |---|---|
 //! | bound | at most `concurrency + queue` jobs in the system: queued, running and between two attempts together |
-//! | order | admitted jobs start first come, first served; submitters are served in order; a retry goes to the back |
+//! | order | admitted jobs start first come, first served; submitters are served in order; a retry goes to the back; jobs of one [key](Submission::key) run one after another |
+//! | overflow | a submission without room waits, is refused, or sheds the job that has waited longest: [`Overflow`] |
 //! | value back | each refusal returns the job, each error returns it if the handler did not keep it, a shutdown returns what it ended |
 //! | cancel | in every state; dropping any future of the pool restores its capacity |
 //! | panic | one job's outcome, with its payload; the runner goes on |
@@ -23,10 +24,14 @@ mod account;
 mod attempt;
 mod builder;
 mod context;
+mod control;
 mod error;
 mod handle;
 mod handler;
+mod line;
 mod nested;
+mod pace;
+mod permit;
 mod runner;
 mod shared;
 mod shutdown;
@@ -35,14 +40,15 @@ mod submit;
 mod timer;
 mod verdict;
 
-pub use builder::WorkerPoolBuilder;
+pub use builder::{Overflow, WorkerPoolBuilder};
 pub use context::Cx;
 pub use error::{BuildError, Failure, JobError, ReserveError, RunError, SubmitError, WouldDeadlock};
 pub use handle::{CancelOnDrop, JobHandle, JobId};
 pub use handler::{Attempt, Handler, JobFn};
+pub use permit::Permit;
 pub use shutdown::{Report, Shutdown};
 pub use stats::{PoolStats, Totals};
-pub use submit::Permit;
+pub use submit::Submission;
 
 use crate::shim::atomic::Ordering;
 use shared::Shared;

@@ -15,8 +15,8 @@
 //! # Invariants
 //! 1. Each claimed job is in `batch.claims`, in `current` or in `settled`: whatever drops the runner ends it.
 //! 2. The hook runs before an outcome is counted, and it is counted before its handle can see it.
-//! 3. Before a pending attempt is left alone, what is settled is published, what is claimed is given back, and its
-//!    waker is known to the engine; *then* its signal is read.
+//! 3. Before a pending attempt is left alone, what is settled is published and what is claimed is given back; its bell
+//!    knows the task's waker from the start. *Then* the bell is read.
 //!
 //! # Why not the obvious
 //! A task per job costs an allocation and two scheduler trips per job; parked workers have wake-ups to lose. A batch
@@ -30,14 +30,15 @@ use super::account::{Account, Settlement};
 use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
 use super::error::JobError;
-use super::handler::{Exec, Home};
+use super::handler::{Exec, Lodging};
 use super::nested::{Waits, within};
+use super::pace::Pace;
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Bin, Claim, Clock, Ended, Ticket};
-use crate::rt::{self, Instant};
+use crate::kernel::bell::{Bell, Signal};
+use crate::kernel::engine::{Bin, Claim, Clock, Ended, Now, Ticket};
+use crate::rt;
 use std::any::Any;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -47,21 +48,6 @@ use std::time::Duration;
 
 /// How many first attempts are told to the retry budget at once.
 const DEPOSIT: u32 = 32;
-
-/// The most jobs that are claimed at once.
-const MAX_BURST: usize = 32;
-
-/// After so many jobs a runner lets other tasks run, as tokio's own budget does; after `QUICK` if they took next to no
-/// time, so that short jobs do not pay for many rests.
-const SERVED: u32 = 128;
-const QUICK: u32 = 1024;
-
-/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
-/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
-const LINGER: u32 = 2;
-
-/// A batch that takes longer than this is too large.
-const SHORT: Duration = Duration::from_micros(100);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
@@ -89,15 +75,14 @@ pub(super) struct Runner<J, T, E, X> {
     stage: Stage,
     pub(super) current: Option<Current<J, T, E>>,
     slot: Option<J>,
-    home: Arc<Home<J>>,
+    lodging: Lodging<J>,
     /// What the handler of the last attempt asked for with `Cx::snooze`.
     pub(super) snoozed: Option<Duration>,
     waits: Option<Arc<Waits>>,
     pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
     fresh: u32,
-    /// When the batch was claimed; `None` if its length says nothing about jobs being short.
-    batch_began: Option<Instant>,
+    pace: Pace,
 }
 
 impl<J, T, E, X> Runner<J, T, E, X>
@@ -107,29 +92,33 @@ where
     E: Send + 'static,
     X: Exec<J, T, E>,
 {
-    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, exec: Arc<X>, threads: usize) -> Self {
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
-        let home = Home::new(AttemptContext::new(pool, shared.engine.clock().epoch()));
+        let bell = Arc::new(Bell::new());
+        let context = AttemptContext::new(pool, shared.engine.clock().epoch(), bell.clone());
         Self {
             shared,
             exec,
             stage: Stage::Starting,
             current: None,
             slot: None,
-            home,
+            lodging: Lodging::new(context),
             snoozed: None,
             waits: None,
-            account: Account::new(),
+            account: Account::new(bell),
             fresh: 0,
-            batch_began: None,
+            pace: Pace::new(threads),
         }
     }
 
-    pub(super) async fn run(mut self) {
-        self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
-        self.stage = Stage::Here;
-        let (mut served, mut spell, mut rested) = (0, 0, rt::now());
+    pub(super) async fn run(&mut self) {
+        poll_fn(|cx| {
+            discard(self.account.batch.bell().attend(Some(cx.waker().clone())));
+            Poll::Ready(())
+        })
+        .await;
+        self.arrive();
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.claims.pop_front() {
@@ -139,23 +128,18 @@ where
                     None => continue,
                 };
                 self.conclude(end);
-                served += 1;
-                spell += 1;
+                self.pace.served += 1;
+                self.pace.spell += 1;
             }
-            let now = self.pace();
-            let rests = served >= QUICK || (served >= SERVED && now.saturating_duration_since(rested) > SHORT);
-            if rests {
-                (served, rested) = (0, now);
-            }
-            self.account.turn(&self.shared, !rests);
+            let rests = self.turn();
             if self.account.batch.claims.is_empty() {
-                if std::mem::take(&mut spell) >= LINGER && self.shared.engine.linger() {
+                let others = self.pace.others(rests);
+                if others.is_some() && self.shared.engine.linger(&mut self.account.batch) {
                     self.stage = Stage::Starting;
-                    rt::yield_now().await;
-                    self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
-                    self.stage = Stage::Here;
+                    rt::let_run(others).await;
+                    self.arrive();
                 } else if rests {
-                    rt::yield_now().await;
+                    rt::let_run(others).await;
                 }
                 if self.account.batch.claims.is_empty() && self.leave() {
                     return;
@@ -164,14 +148,18 @@ where
         }
     }
 
-    /// Chooses how many jobs to claim at once: more, while all of a batch together were short. Returns the time.
-    fn pace(&mut self) -> Instant {
-        let now = rt::now();
-        let batch = &mut self.account.batch;
-        let short = self.batch_began.is_some_and(|began| now.saturating_duration_since(began) <= SHORT);
-        batch.burst = if short { (batch.burst * 2).min(MAX_BURST) } else { 1 };
-        self.batch_began = Some(now);
-        now
+    fn arrive(&mut self) {
+        self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
+        self.stage = Stage::Here;
+    }
+
+    /// Tells of what has ended and claims, unless it is time to let other tasks run.
+    fn turn(&mut self) -> bool {
+        let Self { shared, account, pace, .. } = self;
+        let now = Now::unread(shared.engine.clock());
+        let rests = pace.chooses_rest(&mut account.batch.burst, &now);
+        account.turn(shared, &now, !rests);
+        rests
     }
 
     /// Leaves, if there is still nothing to do.
@@ -179,6 +167,7 @@ where
         self.deposit();
         if self.shared.engine.leave(&mut self.account.batch, &mut self.account.fx) {
             self.stage = Stage::Gone;
+            discard(self.account.batch.bell().attend(None));
             self.shared.apply(&mut self.account.fx);
         }
         self.stage == Stage::Gone
@@ -187,9 +176,11 @@ where
     /// Takes a claimed job and says how it ends if there is to be no attempt. `None`: it has been taken back.
     #[inline]
     fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<Result<(), End<T, E>>> {
-        let Claim { ticket, cell, deadline, late } = claim;
-        let Parcel { job, history } = cell.start()?;
-        let signal = cell.signal();
+        let Claim { ticket, cell, deadline, late, recalls } = claim;
+        let bell = self.account.batch.bell();
+        bell.begin(ticket.number);
+        let Parcel { job, history } = cell.start(recalls)?;
+        let signal = bell.signal();
         let retries = self.shared.options.retry.is_some();
         // What was in time when it was claimed may have waited behind others of its batch since.
         let started = if retries || deadline != NEVER { self.shared.engine.clock().now() } else { 0 };
@@ -197,7 +188,7 @@ where
         let attempted = !late && signal == Signal::Run;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.home.context().begin(attempts.saturating_add(1), deadline);
+            self.lodging.context().begin(ticket.number, attempts.saturating_add(1), deadline);
             self.fresh += u32::from(retries && history.is_none());
         }
         self.slot = Some(job);
@@ -214,60 +205,65 @@ where
 
     /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
     async fn attempt(&mut self) -> End<T, E> {
-        let Self { shared, exec, current, slot, home, waits, account, batch_began, .. } = self;
+        let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
         let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
-        let home: &Arc<Home<J>> = home;
-        let mut future = pin!(None);
-        match contain(|| exec.exec(slot, home)) {
-            Ok(made) => future.set(Some(made)),
-            Err(payload) => return End::Panicked(payload),
-        }
+        let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
         let id = shared.id();
-        let mut sleep = pin!(None);
-        let mut watch = Watch::new(shared, current, home.context(), account);
+        let mut watch = Watch::new(shared, current, lodging.context(), account);
+        let mut slot = Some(slot);
+        let mut future = pin!(None);
         // What the handler returned is written here from inside, and so moved once.
         let mut returned = None;
         let cut_short = poll_fn(|cx| {
             let polled = within(id, waits, || {
-                contain(|| match future.as_mut().as_pin_mut().map(|future| future.poll(cx)) {
-                    Some(Poll::Ready(out)) => returned = Some(out),
-                    Some(Poll::Pending) | None => {}
+                contain(|| {
+                    if let Some(slot) = slot.take() {
+                        future.set(Some(exec.exec(slot, lodging)));
+                    }
+                    let Some(running) = future.as_mut().as_pin_mut() else { return };
+                    if let Poll::Ready(out) = running.poll(cx) {
+                        returned = Some(out);
+                        future.set(None);
+                    }
                 })
             });
             match polled {
-                Ok(()) if returned.is_some() => Poll::Ready(None),
+                // What was returned stands, even if dropping the spent future panics.
+                polled if returned.is_some() => {
+                    discard(polled);
+                    Poll::Ready(None)
+                }
                 Ok(()) => {
-                    *batch_began = None;
+                    pace.waited = true;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(cx, waiting, sleep.as_mut()).map(Some)
+                    watch.pending(waiting).map(Some)
                 }
                 Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
             }
         })
         .await;
-        let dropped = contain(|| future.set(None));
-        match (cut_short, returned, dropped) {
-            (Some(End::Panicked(payload)), _, dropped) => {
-                discard(dropped);
+        match (cut_short, returned) {
+            (_, Some(out)) => End::Returned(out),
+            (Some(End::Panicked(payload)), None) => {
+                discard(contain(|| future.set(None)));
                 End::Panicked(payload)
             }
-            // What was returned before stands, even if dropping the spent future panics.
-            (_, Some(out), dropped) => {
-                discard(dropped);
-                End::Returned(out)
-            }
-            (_, None, Err(payload)) => End::Panicked(payload),
-            (Some(end), None, Ok(())) => end,
-            (None, None, Ok(())) => unreachable!("an attempt that was not cut short has returned"),
+            (Some(end), None) => match contain(|| future.set(None)) {
+                Ok(()) => end,
+                Err(payload) => End::Panicked(payload),
+            },
+            (None, None) => unreachable!("an attempt that was not cut short has returned"),
         }
     }
 
     /// Settles or parks the current job.
     #[inline]
     fn conclude(&mut self, end: End<T, E>) {
-        self.snoozed = self.home.context().snoozed();
-        let home = self.home.vacate();
-        let job = self.slot.take().or(home);
+        if !matches!(end, End::Returned(Ok(_))) {
+            self.snoozed = self.lodging.context().snoozed();
+        }
+        let job = self.slot.take().or_else(|| self.lodging.take());
+        self.lodging.vacate();
         if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
             // A handle has left the handler: its wait must not be counted against the next job.
             self.waits = None;
@@ -280,7 +276,7 @@ where
                 discard(job);
                 self.settle(Bin::Succeeded, Ok(value));
             }
-            End::Returned(Err(error)) => match self.signal() {
+            End::Returned(Err(error)) => match self.account.batch.bell().signal() {
                 Signal::Run => self.failed(job, Some(error), None),
                 signal => {
                     discard(error);
@@ -294,11 +290,7 @@ where
         }
     }
 
-    fn signal(&self) -> Signal {
-        self.current.as_ref().map_or(Signal::Run, |current| current.cell.signal())
-    }
-
-    fn stopped(&mut self, signal: Signal, job: Option<J>) {
+    pub(super) fn stopped(&mut self, signal: Signal, job: Option<J>) {
         if signal == Signal::Cancel {
             return self.settle(Bin::Cancelled, Err(JobError::Cancelled(job)));
         }
@@ -313,6 +305,7 @@ where
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
         self.account.settled.push(Settlement { ended, cell, outcome });
+        self.account.batch.bell().end();
     }
 
     /// Tells the retry budget of the first attempts made since the last time.
@@ -341,13 +334,13 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             if current.lending {
                 self.shared.engine.take_back();
             }
-            self.home.context().cancel();
-            let home = self.home.vacate();
-            let job = self.slot.take().or(home);
+            self.lodging.context().cancel();
+            let job = self.slot.take().or_else(|| self.lodging.take());
             lose(current.ticket, job, current.cell, current.attempted);
         }
-        for Claim { ticket, cell, .. } in batch.claims.drain(..) {
-            if let Some(parcel) = cell.start() {
+        discard(batch.bell().attend(None));
+        for Claim { ticket, cell, recalls, .. } in batch.claims.drain(..) {
+            if let Some(parcel) = cell.start(recalls) {
                 lose(ticket, Some(parcel.job), cell, false);
             }
         }

@@ -4,12 +4,14 @@ use super::error::{Failure, JobError};
 use super::nested::PoolId;
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::{Cell, Settled, Signal};
-use crate::kernel::engine::{Batch, Clock, Due, Effects, Engine, Sweep, Swept, Ticket};
+use crate::kernel::bell::Bell;
+use crate::kernel::cell::{Cell, Settled};
+use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, Overflow, Sweep, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Runtime};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -46,6 +48,7 @@ pub(super) struct Options<J, E> {
     pub(super) attempt_timeout: Option<Duration>,
     pub(super) cancel_grace: Duration,
     pub(super) on_dead_letter: Option<DeadLetterHook<J, E>>,
+    pub(super) overflow: Overflow,
 }
 
 /// A task that a pool starts.
@@ -76,6 +79,10 @@ pub(super) struct Shared<J, T, E> {
     pub(super) owners: AtomicUsize,
     /// For waits of callers that are on no runtime.
     pub(super) rt: Runtime,
+    /// Whether that has a timer.
+    pub(super) has_timer: bool,
+    /// Turns keys into lanes.
+    pub(super) hasher: RandomState,
     /// Emptied when the pool ends, so that the handler goes with it and not with the last job handle.
     launcher: Mutex<Option<Launcher<J, T, E>>>,
 }
@@ -123,16 +130,10 @@ impl<J, E> Parcel<J, E> {
         Self { job, history: None }
     }
 
-    /// The parcel as a shutdown's report shows it, if it has a history.
-    fn into_failure(self) -> Result<Failure<J, E>, J> {
-        let Some(history) = self.history else { return Err(self.job) };
-        Ok(Failure {
-            job: Some(self.job),
-            attempts: history.attempts,
-            stop: StopReason::ShuttingDown,
-            last_error: history.last_error,
-            panic: None,
-        })
+    /// What is known of a job that ends while it waits.
+    pub(super) fn into_waiting(self, stop: StopReason) -> Failure<J, E> {
+        let (attempts, last_error) = self.history.map_or((0, None), |past| (past.attempts, past.last_error));
+        Failure { job: Some(self.job), attempts, stop, last_error, panic: None }
     }
 }
 
@@ -169,7 +170,9 @@ impl<J, T, E> Shared<J, T, E> {
             options,
             harvest: Mutex::new(Harvest::default()),
             owners: AtomicUsize::new(1),
+            has_timer: contain::contain(|| rt.demand_timer()).is_ok(),
             rt,
+            hasher: RandomState::new(),
             launcher: Mutex::new(Some(launcher)),
         }
     }
@@ -184,11 +187,16 @@ impl<J, T, E> Shared<J, T, E> {
             self.engine.lose_timer();
         }
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
-            self.engine.lose_runner(false, std::iter::empty(), &Batch::new(), fx);
+            self.engine.lose_runner(false, std::iter::empty(), &mut Batch::new(Arc::new(Bell::new())), fx);
         }
         for due in fx.wakers.drain(..) {
             match due {
                 Due::Wake(waker) => contain::wake(waker),
+                Due::Ring(bell) => {
+                    if let Some(waker) = bell.waker() {
+                        contain::wake(waker);
+                    }
+                }
                 Due::Drop(waker) => discard(waker),
             }
         }
@@ -229,28 +237,36 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Ends a job that waits, or asks its runner to end it.
-    pub(super) fn cancel(self: &Arc<Self>, ticket: Ticket, cell: &JobCell<J, T, E>) {
-        cell.raise(Signal::Cancel);
-        if !self.withdraw(ticket) {
-            let mut fx = Effects::default();
-            self.engine.nudge(ticket, &mut fx);
-            self.apply(&mut fx);
-        }
-    }
-
-    /// Cancels a job that waits; `false` if it runs or has ended.
-    pub(super) fn withdraw(self: &Arc<Self>, ticket: Ticket) -> bool {
+    pub(super) fn cancel(self: &Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
-        let withdrawn = self.engine.withdraw(ticket, &mut fx);
-        let waited = withdrawn.is_some();
-        if let Some(cell) = withdrawn {
-            let parcel = cell.lend();
-            discard(parcel.history);
-            self.publish(&cell, Err(JobError::Cancelled(Some(parcel.job))));
-            self.engine.published(1, &mut fx);
+        if let Cancelled::Waiting(cell) = self.engine.cancel(ticket, &mut fx) {
+            self.withdrawn(&cell, &mut fx);
         }
         self.apply(&mut fx);
-        waited
+    }
+
+    /// Cancels a job that waits, and no other.
+    pub(super) fn withdraw(self: &Arc<Self>, ticket: Ticket) {
+        let mut fx = Effects::default();
+        if let Some(cell) = self.engine.withdraw(ticket, &mut fx) {
+            self.withdrawn(&cell, &mut fx);
+        }
+        self.apply(&mut fx);
+    }
+
+    fn withdrawn(&self, cell: &JobCell<J, T, E>, fx: &mut Effects) {
+        let Parcel { job, history } = cell.lend();
+        discard(history);
+        self.publish(cell, Err(JobError::Cancelled(Some(job))));
+        self.engine.published(1, fx);
+    }
+
+    /// Tells of a job that made room for a newer one.
+    pub(super) fn shed(&self, cell: &JobCell<J, T, E>, fx: &mut Effects) {
+        let error = JobError::Shed(Box::new(cell.lend().into_waiting(StopReason::Shed)));
+        self.dead_letter(&error);
+        self.publish(cell, Err(error));
+        self.engine.published(1, fx);
     }
 
     /// The outcome of a job whose attempt was cut short by the end of the pool.
@@ -269,19 +285,12 @@ impl<J, T, E> Shared<J, T, E> {
         if sweep == Sweep::Return {
             self.harvest.lock().open = true;
         }
-        let mut waited = 0;
-        for swept in self.engine.sweep(sweep, &mut fx) {
-            match swept {
-                Swept::Running(cell) => cell.raise(Signal::Abort),
-                Swept::Waiting(cell) => {
-                    waited += 1;
-                    let parcel = cell.lend();
-                    let error = self.unstarted(parcel, sweep);
-                    self.publish(&cell, Err(error));
-                }
-            }
+        let swept = self.engine.sweep(sweep, &mut fx);
+        for cell in &swept {
+            let error = self.unstarted(cell.lend(), sweep);
+            self.publish(cell, Err(error));
         }
-        self.engine.published(waited, &mut fx);
+        self.engine.published(swept.len(), &mut fx);
         self.apply(&mut fx);
     }
 
@@ -291,9 +300,10 @@ impl<J, T, E> Shared<J, T, E> {
             return JobError::Aborted(Some(parcel.job));
         }
         let mut harvest = self.harvest.lock();
-        match parcel.into_failure() {
-            Ok(failure) => harvest.parked.push(failure),
-            Err(job) => harvest.unstarted.push(job),
+        if parcel.history.is_some() {
+            harvest.parked.push(parcel.into_waiting(StopReason::ShuttingDown));
+        } else {
+            harvest.unstarted.push(parcel.job);
         }
         JobError::Returned
     }

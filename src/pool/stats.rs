@@ -13,6 +13,7 @@ impl fmt::Display for Totals {
             ("panicked", self.panicked),
             ("timed out", self.timed_out),
             ("cancelled", self.cancelled),
+            ("shed", self.shed),
             ("aborted", self.aborted),
             ("returned", self.returned),
         ];

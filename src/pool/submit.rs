@@ -1,19 +1,20 @@
 //! The ways into a pool.
 
-use super::error::{ReserveError, RunError, SubmitError, WouldDeadlock};
+use super::error::{RunError, SubmitError};
 use super::handle::JobHandle;
-use super::shared::{JobCell, Parcel, Shared};
+use super::line::{Deserted, InLine};
+use super::shared::{JobCell, Parcel, Shared, ticks};
 use super::{WorkerPool, nested};
-use crate::contain::discard;
+use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{Admission, Effects, Entry, Ticket, Waited};
-use crate::kernel::slab::Key;
+use crate::kernel::engine::{Admission, Effects, LaneId, Overflow, Request};
 use crate::rt;
 use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher, Hash};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 impl<J, T, E> WorkerPool<J, T, E> {
@@ -23,7 +24,8 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// future is not polled, so a submitter that is not polled holds up nobody.
     ///
     /// # Errors
-    /// Each gives the job back: [`Closed`](SubmitError::Closed) if the pool admits no more jobs, and
+    /// Each gives the job back: [`Closed`](SubmitError::Closed) if the pool admits no more jobs;
+    /// [`Full`](SubmitError::Full) if it is full and not to wait is its [overflow rule](super::Overflow); and
     /// [`WouldDeadlock`](SubmitError::WouldDeadlock), at once, in a handler of this very pool while it is full.
     ///
     /// # Cancel safety
@@ -31,16 +33,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// had been accepted and not started, and detaches it if it runs. To keep the job, use
     /// [`reserve`](Self::reserve) or [`submit_timeout`](Self::submit_timeout).
     pub async fn submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.enter(job, Deserted::Detach).await
-    }
-
-    async fn enter(&self, job: J, deserted: Deserted) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        match self.admit(job) {
-            Err(Refused::Full(cell)) if self.is_inside() => Err(SubmitError::WouldDeadlock(take_job(&cell))),
-            Err(Refused::Full(cell)) => InLine::new(self.shared.clone(), cell, deserted).await,
-            Err(Refused::Closed(cell)) => Err(SubmitError::Closed(take_job(&cell))),
-            Ok(handle) => Ok(handle),
-        }
+        enter(&self.shared, job, Terms::PLAIN, Deserted::Detach).await
     }
 
     /// Submits a job if there is room now.
@@ -48,10 +41,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Errors
     /// Each gives the job back: [`Full`](SubmitError::Full) and [`Closed`](SubmitError::Closed).
     pub fn try_submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        self.admit(job).map_err(|refused| match refused {
-            Refused::Full(cell) => SubmitError::Full(take_job(&cell)),
-            Refused::Closed(cell) => SubmitError::Closed(take_job(&cell)),
-        })
+        start(&self.shared, job, Terms::PLAIN).map_err(Refused::without_waiting)
     }
 
     /// Submits a job; waits for room, but no longer than `timeout`.
@@ -59,26 +49,12 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// Exact: it either was accepted, and there is a handle, or it was not, and the job comes back.
     ///
     /// # Errors
-    /// Each gives the job back: [`Timeout`](SubmitError::Timeout) and [`Closed`](SubmitError::Closed).
+    /// As [`submit`](Self::submit), and [`Timeout`](SubmitError::Timeout); each gives the job back.
     ///
     /// # Cancel safety
     /// As [`submit`](Self::submit): dropping the future gives the job up. Let the timeout do it instead.
     pub async fn submit_timeout(&self, job: J, timeout: Duration) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        let cell = match self.admit(job) {
-            Ok(handle) => return Ok(handle),
-            Err(Refused::Closed(cell)) => return Err(SubmitError::Closed(take_job(&cell))),
-            Err(Refused::Full(cell)) => cell,
-        };
-        let mut line = InLine::new(self.shared.clone(), cell, Deserted::Detach);
-        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(timeout)));
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
-                return Poll::Ready(submitted);
-            }
-            ready!(sleep.as_mut().poll(cx));
-            Poll::Ready(line.give_up())
-        })
-        .await
+        self.job(job).submit_timeout(timeout).await
     }
 
     /// Submits a job from a thread outside the runtime; blocks the thread until there is room.
@@ -88,22 +64,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Errors
     /// As [`submit`](Self::submit).
     pub fn blocking_submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        rt::block_on(self.submit(job))
-    }
-
-    /// Reserves a place; waits for one, first come first served. The permit then submits a job without waiting.
-    ///
-    /// The place is held until the permit is used or dropped, and so is the one of a future that has been granted its
-    /// place and is not polled: where that could hold up the very code that is to free a place, use `submit`.
-    ///
-    /// # Errors
-    /// [`Closed`](ReserveError::Closed) if the pool admits no more jobs, and
-    /// [`WouldDeadlock`](ReserveError::WouldDeadlock), at once, in a handler of this very pool while it is full.
-    ///
-    /// # Cancel safety
-    /// Safe: dropping the future gives up the place in line, or the place.
-    pub async fn reserve(&self) -> Result<Permit<J, T, E>, ReserveError> {
-        Reserving { shared: self.shared.clone(), line: None, inside: self.is_inside() }.await
+        self.job(job).blocking_submit()
     }
 
     /// Submits a job and waits for its result. Request-scoped: dropping the future cancels the job.
@@ -114,26 +75,189 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(&self, job: J) -> Result<T, RunError<J, E>> {
-        let handle = self.enter(job, Deserted::Cancel).await?;
+        let handle = enter(&self.shared, job, Terms::PLAIN, Deserted::Cancel).await?;
         Ok(handle.cancel_on_drop().await?)
     }
 
-    fn admit(&self, job: J) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
-        let cell = Arc::new(Cell::new(Parcel::new(job)));
-        let mut fx = Effects::default();
-        match self.shared.engine.admit(cell.clone(), &mut fx) {
-            Admission::Accepted(ticket) => {
-                self.shared.apply(&mut fx);
-                Ok(JobHandle::new(self.shared.clone(), cell, ticket))
-            }
-            Admission::Full(cell) => Err(Refused::Full(cell)),
-            Admission::Closed(cell) => Err(Refused::Closed(cell)),
-        }
+    /// A job that is to be submitted with a key or a deadline of its own.
+    pub fn job(&self, job: J) -> Submission<'_, J, T, E> {
+        Submission { shared: &self.shared, job, terms: Terms::PLAIN }
+    }
+}
+
+/// The terms of one submission.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    lane: Option<LaneId>,
+    deadline: Option<Ticks>,
+}
+
+impl Terms {
+    /// No key, and the pool's own deadline.
+    const PLAIN: Self = Self { lane: None, deadline: None };
+
+    #[inline]
+    pub(super) fn request<C>(self, cell: C) -> Request<C> {
+        Request { cell, lane: self.lane, deadline: self.deadline }
+    }
+}
+
+/// A job with terms of its own, not submitted yet. Made by [`WorkerPool::job`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use flowgate::{Attempt, WorkerPool};
+/// use std::time::Duration;
+///
+/// let pool = WorkerPool::<(&str, u32), u32, ()>::builder()
+///     .concurrency(8)
+///     .build(|job: Attempt<(&str, u32)>| async move { Ok(job.1) })
+///     .unwrap();
+/// // One account's jobs run one after another, in this order; other accounts' jobs run beside them.
+/// let first = pool.job(("ada", 1)).key("ada").submit().await.unwrap();
+/// let second = pool.job(("ada", 2)).key("ada").deadline(Duration::from_secs(5)).submit().await.unwrap();
+/// assert_eq!((first.await.unwrap(), second.await.unwrap()), (1, 2));
+/// # }
+/// ```
+#[must_use = "a submission does nothing until it is submitted"]
+pub struct Submission<'a, J, T, E> {
+    shared: &'a Arc<Shared<J, T, E>>,
+    job: J,
+    terms: Terms,
+}
+
+impl<'a, J, T, E> Submission<'a, J, T, E> {
+    /// Puts the job in the lane of `key`: jobs of one key run one after another, in the order of acceptance; jobs of
+    /// different keys run side by side.
+    ///
+    /// A job that waits for its next attempt holds up its own key only. Among the keys first come first served holds: a key
+    /// has at most one job ready to run, so a busy one starves no other. How many jobs of one key may be in the pool is
+    /// the pool's [`per_key`](super::WorkerPoolBuilder::per_key); one that finds its lane full waits in that lane's own line.
+    ///
+    /// A key that has no job costs nothing. The pool keeps a keyed 64-bit hash and not the key: two keys with the same
+    /// hash would share a lane.
+    ///
+    /// A handler must not await a job of its own key: that one cannot start before the handler has ended.
+    pub fn key<Q: Hash + ?Sized>(mut self, key: &Q) -> Self {
+        self.terms.lane = Some(LaneId(self.shared.hasher.hash_one(key)));
+        self
     }
 
-    fn is_inside(&self) -> bool {
-        nested::is_inside(self.shared.id())
+    /// How long this job may be in the pool from its acceptance to its outcome, instead of the pool's own
+    /// [`deadline`](super::WorkerPoolBuilder::deadline).
+    ///
+    /// # Panics
+    /// If the pool's runtime was built without a timer.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        assert!(self.shared.has_timer, "a deadline needs a runtime with a timer: call `enable_time` on its builder");
+        self.terms.deadline = Some(ticks(deadline));
+        self
     }
+
+    /// Submits the job, as [`WorkerPool::submit`] does; one that has a key also waits for room in its lane.
+    ///
+    /// # Errors
+    /// As [`WorkerPool::submit`].
+    ///
+    /// # Cancel safety
+    /// As [`WorkerPool::submit`].
+    pub async fn submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        enter(self.shared, self.job, self.terms, Deserted::Detach).await
+    }
+
+    /// Submits the job if there is room now, as [`WorkerPool::try_submit`] does.
+    ///
+    /// # Errors
+    /// As [`WorkerPool::try_submit`].
+    pub fn try_submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        start(self.shared, self.job, self.terms).map_err(Refused::without_waiting)
+    }
+
+    /// Submits the job; waits no longer than `timeout`, as [`WorkerPool::submit_timeout`] does.
+    ///
+    /// # Errors
+    /// As [`WorkerPool::submit_timeout`].
+    ///
+    /// # Cancel safety
+    /// As [`WorkerPool::submit_timeout`].
+    pub async fn submit_timeout(self, timeout: Duration) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        let Self { shared, job, terms } = self;
+        let cell = match start(shared, job, terms) {
+            Ok(handle) => return Ok(handle),
+            // In a handler of this pool too: this wait has an end.
+            Err(refused) => refused.waits(shared)?,
+        };
+        let mut line = InLine::new(shared.clone(), cell, terms, Deserted::Detach);
+        let mut sleep = pin!(shared.rt.sleep_until(rt::after(timeout)));
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
+                return Poll::Ready(submitted);
+            }
+            ready!(sleep.as_mut().poll(cx));
+            Poll::Ready(line.give_up())
+        })
+        .await
+    }
+
+    /// Submits the job from a thread outside the runtime, as [`WorkerPool::blocking_submit`] does.
+    ///
+    /// # Errors
+    /// As [`WorkerPool::blocking_submit`].
+    pub fn blocking_submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+        rt::block_on(self.submit())
+    }
+
+    /// Submits the job and waits for its result, as [`WorkerPool::run`] does.
+    ///
+    /// # Errors
+    /// As [`WorkerPool::run`].
+    ///
+    /// # Cancel safety
+    /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
+    pub async fn run(self) -> Result<T, RunError<J, E>> {
+        let handle = enter(self.shared, self.job, self.terms, Deserted::Cancel).await?;
+        Ok(handle.cancel_on_drop().await?)
+    }
+}
+
+impl<J: fmt::Debug, T, E> fmt::Debug for Submission<'_, J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("job", &self.job).field("keyed", &self.terms.lane.is_some()).finish()
+    }
+}
+
+/// Submits a job; waits for room.
+async fn enter<J, T, E>(
+    shared: &Arc<Shared<J, T, E>>,
+    job: J,
+    terms: Terms,
+    deserted: Deserted,
+) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
+    match start(shared, job, terms) {
+        Ok(handle) => Ok(handle),
+        Err(Refused::Full(cell)) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
+            Err(SubmitError::WouldDeadlock(take_job(&cell)))
+        }
+        Err(refused) => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
+    }
+}
+
+/// Submits a job if there is room now.
+#[inline]
+fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
+    let cell = Arc::new(Cell::new(Parcel::new(job)));
+    let mut fx = Effects::default();
+    let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
+        Admission::Accepted(ticket) => ticket,
+        Admission::Shedding(ticket, shed) => {
+            shared.shed(&shed, &mut fx);
+            ticket
+        }
+        Admission::Full(cell) => return Err(Refused::Full(cell)),
+        Admission::Closed(cell) => return Err(Refused::Closed(cell)),
+    };
+    shared.apply(&mut fx);
+    Ok(JobHandle::new(shared.clone(), cell, ticket))
 }
 
 enum Refused<J, T, E> {
@@ -141,198 +265,26 @@ enum Refused<J, T, E> {
     Closed(JobCell<J, T, E>),
 }
 
+impl<J, T, E> Refused<J, T, E> {
+    /// The job, for a caller that does not wait.
+    fn without_waiting(self) -> SubmitError<J> {
+        match self {
+            Self::Full(cell) => SubmitError::Full(take_job(&cell)),
+            Self::Closed(cell) => SubmitError::Closed(take_job(&cell)),
+        }
+    }
+
+    /// The job, if it is to wait for room.
+    fn waits(self, shared: &Arc<Shared<J, T, E>>) -> Result<JobCell<J, T, E>, SubmitError<J>> {
+        match self {
+            Self::Closed(cell) => Err(SubmitError::Closed(take_job(&cell))),
+            Self::Full(cell) if shared.options.overflow != Overflow::Wait => Err(SubmitError::Full(take_job(&cell))),
+            Self::Full(cell) => Ok(cell),
+        }
+    }
+}
+
 /// The job of a cell that was not accepted.
-fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
+pub(super) fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
     cell.lend().job
-}
-
-/// What becomes of a job that was accepted and started before its submitter left the line.
-#[derive(Clone, Copy, PartialEq)]
-enum Deserted {
-    Detach,
-    Cancel,
-}
-
-/// A submitter that waits for room.
-struct InLine<J, T, E> {
-    shared: Arc<Shared<J, T, E>>,
-    deserted: Deserted,
-    /// `None` once the wait is over.
-    cell: Option<JobCell<J, T, E>>,
-    line: Option<Key>,
-}
-
-impl<J, T, E> InLine<J, T, E> {
-    fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, deserted: Deserted) -> Self {
-        Self { shared, deserted, cell: Some(cell), line: None }
-    }
-
-    fn accepted(&mut self, ticket: Ticket) -> JobHandle<J, T, E> {
-        JobHandle::new(self.shared.clone(), self.take(), ticket)
-    }
-
-    fn take(&mut self) -> JobCell<J, T, E> {
-        self.line = None;
-        self.cell.take().expect("polled after it was ready")
-    }
-
-    /// Ends the wait: a handle if the job has been accepted by now, the job if not.
-    fn give_up(&mut self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        let mut fx = Effects::default();
-        let waited = self.line.take().map(|key| self.shared.engine.leave_line(key, &mut fx));
-        self.shared.apply(&mut fx);
-        match waited {
-            Some(Waited::Accepted(ticket)) => Ok(self.accepted(ticket)),
-            Some(Waited::Closed(_)) => Err(SubmitError::Closed(take_job(&self.take()))),
-            _ => Err(SubmitError::Timeout(take_job(&self.take()))),
-        }
-    }
-}
-
-impl<J, T, E> Unpin for InLine<J, T, E> {}
-
-impl<J, T, E> Future for InLine<J, T, E> {
-    type Output = Result<JobHandle<J, T, E>, SubmitError<J>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(key) = self.line {
-            return match ready!(self.shared.engine.poll_wait(key, cx.waker())) {
-                Waited::Accepted(ticket) => Poll::Ready(Ok(self.accepted(ticket))),
-                _ => Poll::Ready(Err(SubmitError::Closed(take_job(&self.take())))),
-            };
-        }
-        let mut fx = Effects::default();
-        let cell = self.cell.clone().expect("polled after it was ready");
-        let entry = self.shared.engine.admit_or_wait(cell, cx.waker().clone(), &mut fx);
-        self.shared.apply(&mut fx);
-        match entry {
-            Entry::Accepted(ticket) => Poll::Ready(Ok(self.accepted(ticket))),
-            Entry::Closed(_) => Poll::Ready(Err(SubmitError::Closed(take_job(&self.take())))),
-            Entry::Waiting(key) => {
-                self.line = Some(key);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<J, T, E> Drop for InLine<J, T, E> {
-    fn drop(&mut self) {
-        if self.line.is_some() {
-            // Cancel: a job that was accepted unseen is withdrawn; one that runs already is detached, or cancelled
-            // if the caller was to have its result.
-            match (self.give_up(), self.deserted) {
-                (Ok(handle), Deserted::Detach) => handle.withdraw(),
-                (Ok(handle), Deserted::Cancel) => handle.cancel(),
-                (Err(refused), _) => discard(refused),
-            }
-        }
-    }
-}
-
-struct Reserving<J, T, E> {
-    shared: Arc<Shared<J, T, E>>,
-    line: Option<Key>,
-    inside: bool,
-}
-
-impl<J, T, E> Future for Reserving<J, T, E> {
-    type Output = Result<Permit<J, T, E>, ReserveError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut fx = Effects::default();
-        let granted = match self.line {
-            Some(key) => match ready!(self.shared.engine.poll_wait(key, cx.waker())) {
-                Waited::Granted(place) => Some(Ok(place)),
-                _ => None,
-            },
-            None => self.shared.engine.reserve_or_wait(cx.waker().clone(), &mut fx),
-        };
-        self.line = None;
-        let answer = match granted {
-            None => Poll::Ready(Err(ReserveError::Closed)),
-            Some(Ok(place)) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
-            Some(Err(key)) if self.inside => match self.shared.engine.leave_line(key, &mut fx) {
-                // A place has come free since.
-                Waited::Granted(place) => Poll::Ready(Ok(Permit { shared: self.shared.clone(), place: Some(place) })),
-                Waited::Closed(_) => Poll::Ready(Err(ReserveError::Closed)),
-                _ => Poll::Ready(Err(WouldDeadlock.into())),
-            },
-            Some(Err(key)) => {
-                self.line = Some(key);
-                Poll::Pending
-            }
-        };
-        self.shared.apply(&mut fx);
-        answer
-    }
-}
-
-impl<J, T, E> Drop for Reserving<J, T, E> {
-    fn drop(&mut self) {
-        if let Some(key) = self.line.take() {
-            let mut fx = Effects::default();
-            if let Waited::Granted(place) = self.shared.engine.leave_line(key, &mut fx) {
-                self.shared.engine.release(place, &mut fx);
-            }
-            self.shared.apply(&mut fx);
-        }
-    }
-}
-
-/// A reserved place: submits one job without waiting. Dropping it gives the place back.
-///
-/// [`close`](WorkerPool::close) honours it; a shutdown revokes it.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use flowgate::{Attempt, WorkerPool};
-///
-/// let pool = WorkerPool::<String, usize, ()>::builder()
-///     .concurrency(1)
-///     .build(|job: Attempt<String>| async move { Ok(job.len()) })
-///     .unwrap();
-/// let permit = pool.reserve().await.unwrap();
-/// let expensive = String::from("made only once there is room for it");
-/// assert_eq!(permit.submit(expensive).unwrap().await.unwrap(), 35);
-/// # }
-/// ```
-#[must_use = "dropping a permit gives its place back"]
-pub struct Permit<J, T, E> {
-    shared: Arc<Shared<J, T, E>>,
-    place: Option<Key>,
-}
-
-impl<J, T, E> Permit<J, T, E> {
-    /// Submits the job.
-    ///
-    /// # Errors
-    /// [`Closed`](SubmitError::Closed), with the job, if a shutdown has begun since the permit was granted.
-    pub fn submit(mut self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        let place = self.place.take().expect("a permit has its place until it is used");
-        let cell = Arc::new(Cell::new(Parcel::new(job)));
-        let mut fx = Effects::default();
-        let filled = self.shared.engine.fill(place, cell.clone(), &mut fx);
-        self.shared.apply(&mut fx);
-        match filled {
-            Ok(ticket) => Ok(JobHandle::new(self.shared.clone(), cell, ticket)),
-            Err(cell) => Err(SubmitError::Closed(take_job(&cell))),
-        }
-    }
-}
-
-impl<J, T, E> Drop for Permit<J, T, E> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            let mut fx = Effects::default();
-            self.shared.engine.release(place, &mut fx);
-            self.shared.apply(&mut fx);
-        }
-    }
-}
-
-impl<J, T, E> fmt::Debug for Permit<J, T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").finish_non_exhaustive()
-    }
 }

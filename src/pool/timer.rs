@@ -2,7 +2,7 @@
 //!
 //! It exists only while there is an alarm to wait for; an idle pool has none.
 
-use super::error::{Failure, JobError};
+use super::error::JobError;
 use super::shared::Shared;
 use crate::contain::discard;
 use crate::kernel::engine::{Clock, Effects, Expired, Ring};
@@ -49,14 +49,7 @@ impl<J, T, E> Timer<J, T, E> {
     fn publish(&self, expired: &mut Vec<Expired<super::shared::JobCell<J, T, E>>>, fx: &mut Effects) {
         let count = expired.len();
         for Expired { cell } in expired.drain(..) {
-            let parcel = cell.lend();
-            let (attempts, last_error) = match parcel.history {
-                Some(history) => (history.attempts, history.last_error),
-                None => (0, None),
-            };
-            let failure =
-                Failure { job: Some(parcel.job), attempts, stop: StopReason::Deadline, last_error, panic: None };
-            let error = JobError::TimedOut(Box::new(failure));
+            let error = JobError::TimedOut(Box::new(cell.lend().into_waiting(StopReason::Deadline)));
             self.shared.dead_letter(&error);
             self.shared.publish(&cell, Err(error));
         }

@@ -7,8 +7,8 @@ use super::runner::Runner;
 use super::shared::{History, Parcel, ticks};
 use crate::contain::{Payload, contain, discard};
 use crate::kernel::alarms::NEVER;
-use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Bin, Clock, Parking, Phase};
+use crate::kernel::bell::Signal;
+use crate::kernel::engine::{Bin, Clock, Parking, Unparkable};
 use crate::retry::{Decision, FailedAttempt, StopReason};
 use crate::rt;
 use crate::shim::Mutex;
@@ -87,7 +87,7 @@ where
     /// The decision, unless it needs room for a job to wait and there is none.
     fn if_room(&self, decision: Decision) -> Decision {
         match (decision, self.shared.engine.may_park()) {
-            (Decision::RetryAfter(_), Err(phase)) => Decision::Stop(unparkable(phase)),
+            (Decision::RetryAfter(_), Err(why)) => Decision::Stop(stop_reason(why)),
             (decision, _) => decision,
         }
     }
@@ -113,18 +113,18 @@ where
         let Account { batch, settled, fx } = &mut self.account;
         match self.shared.engine.park(parking, Account::ended(settled), batch, fx) {
             Ok(()) => {
-                if current.cell.signal() == Signal::Cancel {
-                    // Cancel: asked for between the end of the attempt and here, when no list had the job.
-                    self.shared.withdraw(current.ticket);
-                }
                 discard(current);
                 self.account.publish(&self.shared);
             }
-            Err((phase, _)) => {
+            Err(why) => {
                 let Parcel { job, history } = current.cell.lend();
                 current.history = history;
                 self.current = Some(current);
-                self.bury_counted(bin, job, unparkable(phase));
+                // Cancel: asked for between the end of the attempt and here, when no list had the job.
+                if why == Unparkable::Cancelled {
+                    return self.stopped(Signal::Cancel, Some(job));
+                }
+                self.bury_counted(bin, job, stop_reason(why));
             }
         }
     }
@@ -163,6 +163,9 @@ where
     }
 }
 
-fn unparkable(phase: Phase) -> StopReason {
-    if phase == Phase::Aborted { StopReason::ShuttingDown } else { StopReason::ParkedFull }
+fn stop_reason(why: Unparkable) -> StopReason {
+    match why {
+        Unparkable::Full => StopReason::ParkedFull,
+        Unparkable::Aborted | Unparkable::Cancelled => StopReason::ShuttingDown,
+    }
 }

@@ -64,6 +64,8 @@ pub enum StopReason {
     InvalidPolicy,
     /// As many jobs as `max_parked` allows were waiting out a backoff already. Given by a pool only.
     ParkedFull,
+    /// Newer jobs needed its place in the queue. Given by a pool only.
+    Shed,
     /// The pool was shutting down. Given by a pool only.
     ShuttingDown,
     /// The handler, or the classifier, panicked. Given by a pool only.
@@ -84,6 +86,7 @@ impl StopReason {
             Self::Deadline => "the next attempt would start after the deadline",
             Self::InvalidPolicy => "the retry policy is invalid",
             Self::ParkedFull => "too many jobs are waiting to be retried",
+            Self::Shed => "newer jobs needed its place",
             Self::ShuttingDown => "the pool is shutting down",
             Self::Panicked => "it panicked",
             Self::JobKept => "the handler kept the job",

@@ -38,7 +38,7 @@ pub struct ByState;
 
 impl Form for ByState {
     fn build<L: Load>(options: WorkerPoolBuilder<u64, u64, Infallible>, load: L) -> Jobs {
-        let handler = async |load: &L, job: &mut u64, _: Cx| Ok(load.clone().run(*job).await);
+        let handler = async |load: &L, job: &mut u64, _: &Cx| Ok(load.clone().run(*job).await);
         options.build_with(load, handler).expect("options that can be honoured")
     }
 }

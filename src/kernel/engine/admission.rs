@@ -1,14 +1,48 @@
 //! Admission: accepting jobs, the line of those who wait for room, and permits.
 
-use super::{Claimed, Clock, Effects, Engine, Key, Phase, Place, SILENT, Standing, State, Ticket, Ticks};
-use crate::kernel::alarms::Alarm;
-use std::task::{Poll, Waker};
+use super::line::Waiter;
+use super::{
+    Bin, Claimed, Clock, Effects, Engine, Key, LaneId, Link, Now, Phase, Place, Standing, State, Ticket, Ticks,
+};
+use std::task::Waker;
+
+/// What becomes of a submission for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    /// It waits, first come first served.
+    #[default]
+    Wait,
+    /// It is refused.
+    Reject,
+    /// The job that has waited longest for a slot makes room; without one, the submission is refused.
+    DropOldest,
+}
+
+/// A job that asks to be let in.
+#[derive(Debug)]
+pub(crate) struct Request<C> {
+    pub(crate) cell: C,
+    /// Its key, if it has one.
+    pub(crate) lane: Option<LaneId>,
+    /// How long after its acceptance it may be in the system, if that differs from the rule.
+    pub(crate) deadline: Option<Ticks>,
+}
+
+/// The same, counted in by its lane.
+#[derive(Debug)]
+pub(super) struct Entrant<C> {
+    pub(super) cell: C,
+    pub(super) lane: Link,
+    deadline: Option<Ticks>,
+}
 
 /// The answer to a submitter that does not wait.
 #[derive(Debug)]
 pub(crate) enum Admission<C> {
     /// The job is in the system.
     Accepted(Ticket),
+    /// The same, and the one whose cell this is has been shed for it: publish it, then call [`Engine::published`].
+    Shedding(Ticket, C),
     /// No room; the cell comes back.
     Full(C),
     /// Nothing is admitted any more; the cell comes back.
@@ -26,127 +60,110 @@ pub(crate) enum Entry<C> {
     Closed(C),
 }
 
-/// How a wait ended, or was given up.
+/// The answer to one that wants a permit.
 #[derive(Debug)]
-pub(crate) enum Waited<C> {
-    /// The job was accepted, maybe some time ago.
-    Accepted(Ticket),
-    /// The permit was granted.
+pub(crate) enum Reservation<C> {
+    /// A place is kept.
     Granted(Key),
-    /// The pool was closed; the cell comes back, if there was one.
-    Closed(Option<C>),
-    /// The wait was given up before anything happened; the cell comes back, if there was one.
-    Left(Option<C>),
-}
-
-/// A submitter's entry. In `line` while it is `ForRoom` or `ForPermit`.
-#[derive(Debug)]
-pub(super) enum Waiter<C> {
-    ForRoom(C, Waker),
-    ForPermit(Waker),
-    Accepted(Ticket),
-    Granted(Key),
-    Closed(Option<C>),
+    /// The same, and a job has been shed for it: publish it, then call [`Engine::published`].
+    Shedding(Key, C),
+    /// The caller stands in line under this key.
+    Waiting(Key),
+    /// No room, and waiting is not the rule.
+    Full,
+    /// Nothing is admitted any more.
+    Closed,
 }
 
 impl<C: Claimed, K: Clock> Engine<C, K> {
-    /// Accepts the job if there is room now.
+    /// The time for a job that is let in: read before the lock is taken, if it will be needed.
     #[inline]
-    pub(crate) fn admit(&self, cell: C, fx: &mut Effects) -> Admission<C> {
-        let now = self.now();
+    fn now_for(&self, deadline: Option<Ticks>) -> Now<'_, K> {
+        if self.timed || deadline.is_some() { Now::read(&self.clock) } else { self.now() }
+    }
+
+    /// Accepts the job if there is room now, or if room may be made for it.
+    #[inline]
+    pub(crate) fn admit(&self, request: Request<C>, fx: &mut Effects) -> Admission<C> {
+        let now = self.now_for(request.deadline);
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
-            return Admission::Closed(cell);
+            return Admission::Closed(request.cell);
         }
-        if !state.has_room() {
-            return Admission::Full(cell);
+        if request.lane.is_none() && state.has_room() {
+            let entrant = Entrant { cell: request.cell, lane: Link::NONE, deadline: request.deadline };
+            let ticket = state.accept(entrant, &now);
+            state.balance(fx);
+            return Admission::Accepted(ticket);
         }
-        let ticket = state.accept(cell, now);
+        let admission = state.admit_with_effort(request, &now, fx);
         state.balance(fx);
-        Admission::Accepted(ticket)
+        admission
     }
 
     /// Accepts the job, or puts it in line.
-    pub(crate) fn admit_or_wait(&self, cell: C, waker: Waker, fx: &mut Effects) -> Entry<C> {
-        let now = self.now();
+    pub(crate) fn admit_or_wait(&self, request: Request<C>, waker: Waker, fx: &mut Effects) -> Entry<C> {
+        let now = self.now_for(request.deadline);
         let mut state = self.state.lock();
+        let Request { cell, lane, deadline } = request;
         if state.phase > Phase::Open {
             fx.drop(waker);
             return Entry::Closed(cell);
         }
+        let lane = match lane.map(|id| state.enter_lane(id)) {
+            Some(Err(lane)) => {
+                let waiter = Waiter::ForLane(Entrant { cell, lane: lane.into(), deadline }, waker);
+                return Entry::Waiting(state.stand_in_lane(lane, waiter));
+            }
+            Some(Ok(lane)) => lane.into(),
+            None => Link::NONE,
+        };
+        let entrant = Entrant { cell, lane, deadline };
         if !state.has_room() {
-            return Entry::Waiting(state.stand_in_line(Waiter::ForRoom(cell, waker)));
+            return Entry::Waiting(state.stand_in_line(Waiter::ForRoom(entrant, waker)));
         }
         fx.drop(waker);
-        let ticket = state.accept(cell, now);
+        let ticket = state.accept(entrant, &now);
         state.balance(fx);
         Entry::Accepted(ticket)
     }
 
-    /// Grants a place without a job, or puts the caller in line for one. `None`: closed.
-    pub(crate) fn reserve_or_wait(&self, waker: Waker, fx: &mut Effects) -> Option<Result<Key, Key>> {
+    /// Grants a place without a job, or puts the caller in line for one.
+    pub(crate) fn reserve(&self, waker: Waker, fx: &mut Effects) -> Reservation<C> {
+        let now = self.now();
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
             fx.drop(waker);
-            return None;
+            return Reservation::Closed;
         }
-        if !state.has_room() {
-            return Some(Err(state.stand_in_line(Waiter::ForPermit(waker))));
+        if !state.has_room() && state.limits.overflow == Overflow::Wait {
+            return Reservation::Waiting(state.stand_in_line(Waiter::ForPermit(waker)));
         }
         fx.drop(waker);
-        Some(Ok(state.grant()))
-    }
-
-    /// Looks whether a wait is over; if not, `waker` will be woken when it is.
-    pub(crate) fn poll_wait(&self, key: Key, waker: &Waker) -> Poll<Waited<C>> {
-        let mut state = self.state.lock();
-        match state.waiters.get(key) {
-            Some(Waiter::ForRoom(_, known) | Waiter::ForPermit(known)) if known.will_wake(waker) => {
-                return Poll::Pending;
-            }
-            Some(Waiter::ForRoom(..) | Waiter::ForPermit(_)) => {}
-            _ => return Poll::Ready(state.waiters.take(key).ended()),
+        let shed = if state.has_room() { None } else { state.make_room(&now, fx) };
+        if !state.has_room() {
+            return Reservation::Full;
         }
-        drop(state);
-        let mut waker = waker.clone();
-        let mut state = self.state.lock();
-        match state.waiters.get_mut(key) {
-            Some(Waiter::ForRoom(_, known) | Waiter::ForPermit(known)) => std::mem::swap(known, &mut waker),
-            _ => return Poll::Ready(state.waiters.take(key).ended()),
-        }
-        drop(state);
-        Poll::Pending
-    }
-
-    /// Gives a wait up. Says what had happened by then.
-    pub(crate) fn leave_line(&self, key: Key, fx: &mut Effects) -> Waited<C> {
-        let mut state = self.state.lock();
-        let state = &mut *state;
-        if matches!(state.waiters.get(key), Some(Waiter::ForRoom(..) | Waiter::ForPermit(_))) {
-            state.line.unlink(&mut state.waiters, key);
-        }
-        match state.waiters.take(key) {
-            Waiter::ForRoom(cell, waker) => {
-                fx.drop(waker);
-                Waited::Left(Some(cell))
-            }
-            Waiter::ForPermit(waker) => {
-                fx.drop(waker);
-                Waited::Left(None)
-            }
-            ended => ended.ended(),
+        let place = state.grant();
+        state.balance(fx);
+        match shed {
+            Some(shed) => Reservation::Shedding(place, shed),
+            None => Reservation::Granted(place),
         }
     }
 
     /// Uses a permit. The cell comes back if a shutdown has revoked it.
     pub(crate) fn fill(&self, permit: Key, cell: C, fx: &mut Effects) -> Result<Ticket, C> {
-        let now = self.now();
+        let now = self.now_for(None);
         let mut state = self.state.lock();
         if state.phase > Phase::Closed {
-            state.release(permit, now, fx);
+            state.release(permit, &now, fx);
             return Err(cell);
         }
-        let ticket = state.seat(permit, cell, now);
+        let number = state.totals.accepted as u32;
+        let place = state.places.get_mut(permit).expect("a permit has a place");
+        (place.standing, place.number) = (Standing::Queued(cell), number);
+        let ticket = state.enqueue(permit, Link::NONE, None, &now);
         state.reserved -= 1;
         state.balance(fx);
         Ok(ticket)
@@ -156,104 +173,110 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     pub(crate) fn release(&self, permit: Key, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
-        state.release(permit, now, fx);
+        state.release(permit, &now, fx);
         state.balance(fx);
     }
 }
 
 impl<C: Claimed> State<C> {
     #[inline]
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity
     }
 
-    fn stand_in_line(&mut self, waiter: Waiter<C>) -> Key {
-        let key = self.waiters.insert(waiter);
-        self.line.push_back(&mut self.waiters, key);
-        key
+    /// Accepts a job that has a key, or for which there is no room as it is.
+    fn admit_with_effort<K: Clock>(&mut self, request: Request<C>, now: &Now<'_, K>, fx: &mut Effects) -> Admission<C> {
+        let Request { cell, lane: id, deadline } = request;
+        let mut shed = None;
+        let mut lane = Link::NONE;
+        if let Some(id) = id {
+            match self.enter_lane(id) {
+                Ok(entered) => lane = entered.into(),
+                Err(full) => {
+                    shed = self.make_room_in(full, now, fx);
+                    match shed.is_some().then(|| self.enter_lane(id)) {
+                        Some(Ok(entered)) => lane = entered.into(),
+                        _ => return Admission::Full(cell),
+                    }
+                }
+            }
+        }
+        if !self.has_room() {
+            shed = self.make_room(now, fx);
+        }
+        if !self.has_room() {
+            if let Some(lane) = lane.get() {
+                self.release_lane(lane);
+            }
+            return Admission::Full(cell);
+        }
+        let ticket = self.accept(Entrant { cell, lane, deadline }, now);
+        match shed {
+            Some(shed) => Admission::Shedding(ticket, shed),
+            None => Admission::Accepted(ticket),
+        }
     }
 
-    fn grant(&mut self) -> Key {
+    /// Sheds the job that has waited longest for a slot, if that is the rule and there is one.
+    fn make_room<K: Clock>(&mut self, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {
+        let oldest = self.ready.front().or_else(|| {
+            let lane = self.lanes.backlogged.front()?;
+            self.lanes.get_mut(lane).queue.front()
+        });
+        self.shed(oldest?, now, fx)
+    }
+
+    /// The same among the jobs of one key.
+    fn make_room_in<K: Clock>(&mut self, lane: Key, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {
+        let lane = self.lanes.get_mut(lane);
+        let mut oldest = lane.head.into_iter().chain(lane.queue.front());
+        let queued = |key: &Key| matches!(self.places.get(*key).map(|p| &p.standing), Some(Standing::Queued(_)));
+        let oldest = oldest.find(queued)?;
+        self.shed(oldest, now, fx)
+    }
+
+    fn shed<K: Clock>(&mut self, oldest: Key, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {
+        if self.limits.overflow != Overflow::DropOldest {
+            return None;
+        }
+        let cell = self.unlist(oldest)?;
+        self.publishing += 1;
+        self.free(oldest, Bin::Shed, now, fx);
+        Some(cell)
+    }
+
+    pub(super) fn grant(&mut self) -> Key {
         self.reserved += 1;
-        self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 })
+        self.places.insert(Place::reserved())
     }
 
     #[inline]
-    fn accept(&mut self, cell: C, now: Ticks) -> Ticket {
-        let key = self.places.insert(Place { standing: Standing::Reserved, alarm: SILENT, number: 0 });
-        self.seat(key, cell, now)
+    pub(super) fn accept<K: Clock>(&mut self, entrant: Entrant<C>, now: &Now<'_, K>) -> Ticket {
+        let number = self.totals.accepted as u32;
+        let place = Place { standing: Standing::Queued(entrant.cell), number, lane: entrant.lane, ..Place::reserved() };
+        let key = self.places.insert(place);
+        self.enqueue(key, entrant.lane, entrant.deadline, now)
     }
 
-    /// Turns a place without a job into that of an accepted one.
+    /// The job of a place that was just taken joins its queue.
     #[inline]
-    fn seat(&mut self, key: Key, cell: C, now: Ticks) -> Ticket {
+    fn enqueue<K: Clock>(&mut self, key: Key, lane: Link, deadline: Option<Ticks>, now: &Now<'_, K>) -> Ticket {
         let number = self.totals.accepted;
         self.totals.accepted += 1;
-        let place = self.places.get_mut(key).expect("a place that was just taken");
-        place.standing = Standing::Queued(cell);
-        place.number = number as u32;
-        self.ready.push_back(&mut self.places, key);
-        if let Some(deadline) = self.limits.deadline {
-            let due = now.saturating_add(deadline);
-            self.alarms.set(&mut self.places, Alarm { due, deadline: due, owner: key });
+        match lane.get() {
+            None => self.ready.push_back(&mut self.places, key),
+            Some(lane) => self.join_lane(lane, key),
+        }
+        if let Some(deadline) = deadline.or(self.limits.deadline) {
+            let due = now.ticks().saturating_add(deadline);
+            self.set_alarm(key, due, due);
         }
         Ticket { key, number }
     }
 
-    fn release(&mut self, permit: Key, now: Ticks, fx: &mut Effects) {
+    fn release<K: Clock>(&mut self, permit: Key, now: &Now<'_, K>, fx: &mut Effects) {
         self.places.remove(permit);
         self.reserved -= 1;
         self.admit_line(now, fx);
-    }
-
-    /// Restores invariant 1: hands free places to those who wait, in order.
-    pub(super) fn admit_line(&mut self, now: Ticks, fx: &mut Effects) {
-        while !self.line.is_empty() && self.has_room() {
-            let Some(key) = self.line.pop_front(&mut self.waiters) else { return };
-            let waiter = self.waiters.get_mut(key).expect("a waiter in line");
-            let (ended, waker) = match std::mem::replace(waiter, Waiter::Closed(None)) {
-                Waiter::ForRoom(cell, waker) => (Waiter::Accepted(self.accept(cell, now)), waker),
-                Waiter::ForPermit(waker) => (Waiter::Granted(self.grant()), waker),
-                other => unreachable!("not in line: {}", other.name()),
-            };
-            *self.waiters.get_mut(key).expect("a waiter in line") = ended;
-            fx.wake(waker);
-        }
-    }
-
-    /// Turns everybody in line away.
-    pub(super) fn dismiss_line(&mut self, fx: &mut Effects) {
-        while let Some(key) = self.line.pop_front(&mut self.waiters) {
-            let waiter = self.waiters.get_mut(key).expect("a waiter in line");
-            match std::mem::replace(waiter, Waiter::Closed(None)) {
-                Waiter::ForRoom(cell, waker) => {
-                    *waiter = Waiter::Closed(Some(cell));
-                    fx.wake(waker);
-                }
-                Waiter::ForPermit(waker) => fx.wake(waker),
-                other => unreachable!("not in line: {}", other.name()),
-            }
-        }
-    }
-}
-
-impl<C> Waiter<C> {
-    fn ended(self) -> Waited<C> {
-        match self {
-            Waiter::Accepted(ticket) => Waited::Accepted(ticket),
-            Waiter::Granted(permit) => Waited::Granted(permit),
-            Waiter::Closed(cell) => Waited::Closed(cell),
-            other => unreachable!("still in line: {}", other.name()),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Waiter::ForRoom(..) => "ForRoom",
-            Waiter::ForPermit(_) => "ForPermit",
-            Waiter::Accepted(_) => "Accepted",
-            Waiter::Granted(_) => "Granted",
-            Waiter::Closed(_) => "Closed",
-        }
     }
 }

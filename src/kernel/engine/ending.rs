@@ -2,15 +2,18 @@
 
 use super::running::{Batch, Ended};
 use super::{Bin, Claimed, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use crate::kernel::bell::Signal;
 use std::task::{Poll, Waker};
 
-/// How one job left the pool when everything was swept out.
+/// What a cancellation found.
 #[derive(Debug)]
-pub(crate) enum Swept<C> {
-    /// It had not been started, or waited out a backoff. Counted; publish it.
+pub(crate) enum Cancelled<C> {
+    /// The job waited, and is counted as cancelled: publish it, then call [`Engine::published`].
     Waiting(C),
-    /// It runs: raise its signal. Its runner ends it.
-    Running(C),
+    /// It runs; its runner has been asked to end it.
+    Running,
+    /// It had its outcome.
+    Ended,
 }
 
 /// How the jobs that wait are counted when a pool is swept out.
@@ -30,6 +33,31 @@ pub(super) enum Idler {
 }
 
 impl<C: Claimed, K: Clock> Engine<C, K> {
+    /// Takes a job that waits out of the system, or asks its runner to end it.
+    pub(crate) fn cancel(&self, ticket: Ticket, fx: &mut Effects) -> Cancelled<C> {
+        if let Some(cell) = self.withdraw(ticket, fx) {
+            return Cancelled::Waiting(cell);
+        }
+        let mut state = self.state.lock();
+        let runner = match state.place(ticket).map(|place| &place.standing) {
+            Some(Standing::Active(runner) | Standing::Taken(_, runner)) => *runner,
+            // It has begun to wait again since the withdrawal failed.
+            Some(_) => {
+                drop(state);
+                return self.cancel(ticket, fx);
+            }
+            None => return Cancelled::Ended,
+        };
+        // A job that has ended and is not counted yet is not the runner's current one any more.
+        match state.bells.get(runner).filter(|bell| bell.raise(ticket.number, Signal::Cancel)) {
+            Some(bell) => {
+                fx.wakers.push(Due::Ring(bell.clone()));
+                Cancelled::Running
+            }
+            None => Cancelled::Ended,
+        }
+    }
+
     /// Takes a job that waits out of the system.
     ///
     /// Whoever gets the cell publishes it and then calls [`Engine::published`].
@@ -39,17 +67,9 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.place(ticket)?;
         let cell = state.unlist(ticket.key)?;
         state.publishing += 1;
-        state.free(ticket.key, Bin::Cancelled, now, fx);
+        state.free(ticket.key, Bin::Cancelled, &now, fx);
         state.balance(fx);
         Some(cell)
-    }
-
-    /// Wakes the runner of a pending job, so that it looks at the cell's signal and makes its waker known again.
-    pub(crate) fn nudge(&self, ticket: Ticket, fx: &mut Effects) {
-        let mut state = self.state.lock();
-        if let Some(Standing::Suspended(_, waker)) = state.place(ticket).map(|place| &mut place.standing) {
-            fx.wakers.extend(waker.take().map(Due::Wake));
-        }
     }
 
     /// Admits no more. Those in line are turned away.
@@ -62,10 +82,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.balance(fx);
     }
 
-    /// Admits and starts no more: takes out everything that waits, and lists what runs.
+    /// Admits and starts no more: takes out everything that waits, and asks what runs to end.
     ///
-    /// Whoever gets the jobs publishes those that waited and then calls [`Engine::published`] with their number.
-    pub(crate) fn sweep(&self, sweep: Sweep, fx: &mut Effects) -> Vec<Swept<C>> {
+    /// Whoever gets the jobs publishes them and then calls [`Engine::published`] with their number.
+    pub(crate) fn sweep(&self, sweep: Sweep, fx: &mut Effects) -> Vec<C> {
         let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -76,11 +96,15 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             if let Some(cell) = state.unlist(key) {
                 let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
                 state.publishing += 1;
-                state.free(key, bin, now, fx);
-                swept.push(Swept::Waiting(cell));
-            } else if let Some(Standing::Suspended(cell, waker)) = state.places.get_mut(key).map(|p| &mut p.standing) {
-                swept.push(Swept::Running(cell.clone()));
-                fx.wakers.extend(waker.take().map(Due::Wake));
+                state.free(key, bin, &now, fx);
+                swept.push(cell);
+            }
+        }
+        // After that: a job that a runner has begun is its last, and hears this (invariant 2 of the bell).
+        for key in state.bells.keys() {
+            if let Some(bell) = state.bells.get(key) {
+                bell.abort();
+                fx.wakers.push(Due::Ring(bell.clone()));
             }
         }
         state.retire_timer(fx);
@@ -101,16 +125,16 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         &self,
         arrived: bool,
         ended: impl ExactSizeIterator<Item = Ended>,
-        batch: &Batch<C>,
+        batch: &mut Batch<C>,
         fx: &mut Effects,
     ) {
         let now = self.now();
         let mut state = self.state.lock();
         state.starting -= usize::from(!arrived);
-        state.active -= usize::from(batch.is_busy());
         state.publishing += ended.len();
-        state.count(ended, now, fx);
+        state.count(ended, &now, fx);
         state.runners -= 1;
+        state.dismiss_runner(batch);
         state.note_idle(fx);
     }
 
@@ -156,33 +180,32 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 
 impl<C: Claimed> State<C> {
     /// Takes a job that waits, queued, taken along or parked, off its list, and its alarm out. Its place is still held.
-    fn unlist(&mut self, key: Key) -> Option<C> {
+    pub(super) fn unlist(&mut self, key: Key) -> Option<C> {
         let place = self.places.get_mut(key)?;
-        match std::mem::replace(&mut place.standing, Standing::Active) {
+        let cell = match std::mem::replace(&mut place.standing, Standing::Reserved) {
             Standing::Queued(cell) => {
-                self.ready.unlink(&mut self.places, key);
-                self.alarms.clear(&mut self.places, key);
-                Some(cell)
+                self.unqueue(key);
+                cell
             }
             Standing::Parked(cell) => {
                 self.parked -= 1;
-                self.alarms.clear(&mut self.places, key);
-                Some(cell)
+                cell
             }
-            Standing::Taken(cell) if cell.reclaim() => {
+            Standing::Taken(cell, _) if cell.recall() => {
                 self.claimed -= 1;
-                self.alarms.clear(&mut self.places, key);
-                Some(cell)
+                cell
             }
             other => {
                 place.standing = other;
-                None
+                return None;
             }
-        }
+        };
+        self.silence(key);
+        Some(cell)
     }
 
     /// All places, in the order in which their jobs were accepted.
-    fn keys_by_age(&self) -> Vec<Key> {
+    pub(super) fn keys_by_age(&self) -> Vec<Key> {
         let latest = self.totals.accepted as u32;
         let mut keys = self.places.keys();
         keys.sort_by_key(|key| std::cmp::Reverse(self.places.get(*key).map(|place| latest.wrapping_sub(place.number))));

@@ -10,6 +10,7 @@ pub(crate) enum Bin {
     Panicked,
     TimedOut,
     Cancelled,
+    Shed,
     Aborted,
     Returned,
 }
@@ -30,6 +31,8 @@ pub struct Totals {
     pub timed_out: u64,
     /// Jobs cancelled by their handle, or by a submitter that was dropped.
     pub cancelled: u64,
+    /// Jobs dropped from the queue to make room for newer ones.
+    pub shed: u64,
     /// Jobs cut short, or never started, by the end of the pool or its runtime.
     pub aborted: u64,
     /// Jobs given back in a shutdown's report before they were started, or between two attempts.
@@ -48,6 +51,7 @@ impl Totals {
             Bin::Panicked => &mut self.panicked,
             Bin::TimedOut => &mut self.timed_out,
             Bin::Cancelled => &mut self.cancelled,
+            Bin::Shed => &mut self.shed,
             Bin::Aborted => &mut self.aborted,
             Bin::Returned => &mut self.returned,
         };
@@ -57,7 +61,8 @@ impl Totals {
     /// The jobs that have an outcome.
     #[must_use]
     pub fn ended(&self) -> u64 {
-        self.succeeded + self.failed + self.panicked + self.timed_out + self.cancelled + self.aborted + self.returned
+        let without_result = self.failed + self.panicked + self.timed_out + self.cancelled + self.shed;
+        self.succeeded + without_result + self.aborted + self.returned
     }
 }
 
@@ -94,7 +99,8 @@ pub struct PoolStats {
     pub capacity: usize,
     /// Jobs accepted and without an outcome yet.
     pub in_system: usize,
-    /// Jobs that wait for a slot, those included that a runner has taken along to run next.
+    /// Jobs that wait for a slot or for another job of their key, those included that a runner has taken along to run
+    /// next.
     pub queued: usize,
     /// Jobs in an attempt. Above `concurrency` only while handlers that had lent their slot have come back.
     pub running: usize,
@@ -106,12 +112,18 @@ pub struct PoolStats {
     pub reserved: usize,
     /// Submitters that wait for room, with or without a job.
     pub waiting: usize,
+    /// Those of them that wait because their key has as many jobs in the pool as it may.
+    pub waiting_for_key: usize,
+    /// Keys that have a job, or a submitter that waits.
+    pub lanes: usize,
     /// Runner tasks that exist. None while the pool is idle.
     pub runners: usize,
     /// The most jobs that were in an attempt at once.
     pub peak_running: usize,
     /// Whether the pool admits no more jobs.
     pub closed: bool,
+    /// Whether the pool starts no jobs at present.
+    pub paused: bool,
     /// What became of all jobs so far.
     pub totals: Totals,
 }
@@ -146,12 +158,15 @@ impl<C: Claimed> State<C> {
             concurrency: self.limits.concurrency,
             capacity: self.limits.capacity,
             in_system: self.in_system(),
-            queued: self.ready.len() + self.claimed - running,
+            queued: self.ready.len() + self.lanes.queued() + self.claimed - running,
             running,
             parked: self.parked,
             lent: self.lent,
             reserved: self.reserved,
-            waiting: self.line.len(),
+            waiting: self.line.len() + self.lanes.waiting(),
+            waiting_for_key: self.lanes.waiting(),
+            lanes: self.lanes.len(),
+            paused: self.paused,
             runners: self.runners,
             peak_running: self.peak_running,
             totals: self.totals,

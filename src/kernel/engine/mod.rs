@@ -9,34 +9,35 @@
 //! | place | holds | next |
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
-//! | `Queued` | the cell, listed in `ready` | `Active`, `Taken` (claimed), free (withdrawn, late, swept) |
-//! | `Taken` | the cell, and so does the runner that took it along with another | `Suspended`, `Parked`, `Queued` at the front (given back), free (reclaimed, or ended) |
-//! | `Active` | nothing: a runner has the cell | `Suspended`, `Parked`, free |
-//! | `Suspended` | the cell and the runner's waker: its future returned `Pending` | `Parked`, free |
+//! | `Queued` | the cell; listed in `ready`, or in its lane behind another job of its key | `Active`, `Taken` (claimed), free (withdrawn, late, shed, swept) |
+//! | `Taken` | the cell, and so does the runner that took it along with another | `Active`, `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
+//! | `Active` | nothing: a runner has the cell, and is reached by its bell | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
 //! | phase | admits | honours permits | starts jobs |
 //! |---|---|---|---|
-//! | `Open` | yes | yes | yes |
-//! | `Closed` | no | yes | yes |
+//! | `Open` | yes | yes | yes, unless paused |
+//! | `Closed` | no | yes | yes, unless paused |
 //! | `Sealed` (a shutdown drains) | no | no | yes |
 //! | `Aborted` | no | no | no |
 //!
-//! A runner is a transient task: *starting* (spawned, not yet here), *running*, *lending* (its job waits for another
-//! job of this pool, so its slot may be used by one more runner). The timer is one such task too.
+//! A runner is a transient task: *starting* (spawned, not yet here), *here*, *lending* (its job waits for another
+//! job of this pool, so its slot may be used by one more runner). It is *swift* while its jobs are short and do not
+//! wait. The timer is a transient task too.
 //!
 //! # Invariants
 //! 1. Places never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
-//! 3. While jobs are ready and a slot is free, a runner is starting, or (while jobs are short) as many are between two
-//!    jobs as the runtime has threads, or the pool is aborted. Submissions start as many at once as there are threads: a
-//!    runner that another has started shares its thread until that one awaits. One that leaves looks at `ready` under
-//!    the same lock that counts it out.
-//! 4. An alarm of a parked job, of a queued one when every slot is taken, or of one taken along has a timer that is starting, awake,
-//!    or asleep until no later than that alarm.
+//! 3. While jobs are ready, a slot is free and the pool is neither paused nor aborted, a runner is starting, or as many
+//!    swift ones as the runtime has threads are here: more would only get in each other's way. One that leaves looks at
+//!    `ready` under the same lock that counts it out.
+//! 4. An alarm of a parked job, of a running one, of one taken along, or of a queued one that no free slot will take soon
+//!    has a timer that is starting, awake, or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
 //!    counted as a runner; the pool is idle only when it is zero and no runner is left.
+//! 6. Of the jobs of one lane at most one is out of the lane's queue: ready, claimed, running or parked. So they end in
+//!    the order of acceptance, and no key has more than one job in `ready`.
 //!
 //! # Why not the obvious
 //! A channel of jobs with parked workers has wake-ups to lose, needs room to take a retry back (the classic
@@ -46,42 +47,54 @@
 //!
 //! # Cost
 //! One lock operation a job beside the submitter's, or one for a whole batch of short ones; each O(1), or O(log n) where
-//! an alarm is set. 40 bytes a place.
+//! an alarm is set that comes in no order. 48 bytes a place.
 
 mod admission;
+mod control;
 mod ending;
+mod lanes;
 mod ledger;
+mod line;
 mod running;
 mod timing;
 
-pub(crate) use admission::{Admission, Entry, Waited};
-pub(crate) use ending::{Sweep, Swept};
+pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
+pub(crate) use ending::{Cancelled, Sweep};
+pub(crate) use lanes::LaneId;
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
-pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking};
-pub(crate) use timing::{Clock, Expired, Ring};
+pub(crate) use line::Waited;
+pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking, Unparkable};
+pub(crate) use timing::{Clock, Expired, Now, Ring};
 
-use super::alarms::{Alarms, NEVER, Positions, SILENT, Ticks};
-use super::slab::{Fifo, Key, Slab};
+use super::alarms::{Alarms, NEVER, Ticks};
+use super::bell::Bell;
+use super::slab::{Fifo, Key, Link, Slab};
 use crate::shim::Mutex;
-use admission::Waiter;
 use ending::Idler;
+use lanes::Lanes;
+use line::Waiter;
+use std::sync::Arc;
 use std::task::Waker;
 use timing::Timer;
 
-/// The bounds of an engine; all are fixed when it is made.
+/// The bounds of an engine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many jobs may run at once.
+    /// How many jobs may run at once; the one bound that can be changed.
     pub(crate) concurrency: usize,
     /// How many jobs may be in the system at once.
     pub(crate) capacity: usize,
     /// How many jobs may wait out a backoff at once.
     pub(crate) max_parked: usize,
+    /// How many jobs of one key may be in the system at once.
+    pub(crate) per_lane: usize,
     /// How many handlers can be polled at the same instant: the runtime's threads.
-    pub(crate) parallelism: usize,
+    pub(crate) threads: usize,
     /// How long after its acceptance a job may still be in the system.
     pub(crate) deadline: Option<Ticks>,
+    /// What becomes of a submission for which there is no room.
+    pub(crate) overflow: Overflow,
 }
 
 /// How far the pool has been closed. Only ever grows.
@@ -112,15 +125,17 @@ pub(crate) struct Effects {
     pub(crate) start_runner: bool,
     /// Spawn the timer.
     pub(crate) start_timer: bool,
-    /// Wake or drop all of these.
+    /// Wake, ring or drop all of these.
     pub(crate) wakers: Vec<Due>,
 }
 
-/// What is due to a waker outside the lock.
+/// What is due outside the lock.
 #[derive(Debug)]
 pub(crate) enum Due {
     /// Its task waits for this.
     Wake(Waker),
+    /// The runner is to look at what is asked of it.
+    Ring(Arc<Bell>),
     /// It is of no more use; dropping it may run user code.
     Drop(Waker),
 }
@@ -145,24 +160,27 @@ impl Effects {
 enum Standing<C> {
     Reserved,
     Queued(C),
-    Taken(C),
-    Active,
-    Suspended(C, Option<Waker>),
+    Taken(C, Key),
+    Active(Key),
     Parked(C),
 }
 
 #[derive(Debug)]
 struct Place<C> {
     standing: Standing<C>,
-    /// The position of its alarm.
-    alarm: u32,
+    /// Its alarm, if one is set.
+    alarm: Link,
     /// The low half of the job's number: tells a stale ticket from this job's.
     number: u32,
+    /// Its lane, if it has a key.
+    lane: Link,
+    /// How often it has been taken back from a runner that had taken it along.
+    recalls: u32,
 }
 
-impl<C> Positions for Slab<Place<C>> {
-    fn position(&mut self, owner: Key) -> &mut u32 {
-        &mut self.get_mut(owner).expect("an alarm's owner holds its place").alarm
+impl<C> Place<C> {
+    fn reserved() -> Self {
+        Self { standing: Standing::Reserved, alarm: Link::NONE, number: 0, lane: Link::NONE, recalls: 0 }
     }
 }
 
@@ -171,6 +189,7 @@ impl<C> Positions for Slab<Place<C>> {
 pub(crate) struct Engine<C, K> {
     state: Mutex<State<C>>,
     clock: K,
+    /// Whether every job has a deadline, so that whoever submits one reads the clock before it takes the lock.
     timed: bool,
 }
 
@@ -178,27 +197,33 @@ pub(crate) struct Engine<C, K> {
 struct State<C> {
     limits: Limits,
     phase: Phase,
+    paused: bool,
     places: Slab<Place<C>>,
     ready: Fifo,
+    lanes: Lanes,
     alarms: Alarms,
-    /// Submitters: those in `line` wait for room, the others for their next poll.
+    /// Submitters: those in `line` wait for room, those in a lane's own line for that, the others for their next poll.
     waiters: Slab<Waiter<C>>,
     line: Fifo,
     /// Tasks that wait until the pool is idle.
     idlers: Slab<Idler>,
     timer: Timer,
+    /// The runners that are here.
+    bells: Slab<Arc<Bell>>,
     /// Runners that exist, starting ones included.
     runners: usize,
     starting: usize,
     lent: usize,
     /// Runners that have a job.
     active: usize,
-    /// Jobs whose future is pending.
-    suspended: usize,
-    /// How many jobs a runner may claim at once, as the last one to tell found. Above one, jobs have been short.
+    /// Runners whose jobs have been short and have not waited.
+    swift: usize,
+    /// How many jobs a runner may claim at once, as the last one to tell found.
     burst: usize,
     /// Jobs that runners have: one each that runs, and those of a batch before and after it.
     claimed: usize,
+    /// Running jobs whose time the timer keeps.
+    watched: usize,
     parked: usize,
     reserved: usize,
     publishing: usize,
@@ -212,20 +237,24 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         let state = State {
             limits,
             phase: Phase::Open,
+            paused: false,
             places: Slab::new(),
             ready: Fifo::new(),
+            lanes: Lanes::new(),
             alarms: Alarms::new(),
             waiters: Slab::new(),
             line: Fifo::new(),
             idlers: Slab::new(),
             timer: Timer::Off,
+            bells: Slab::new(),
             runners: 0,
             starting: 0,
             lent: 0,
             active: 0,
-            suspended: 0,
+            swift: 0,
             burst: 1,
             claimed: 0,
+            watched: 0,
             parked: 0,
             reserved: 0,
             publishing: 0,
@@ -235,15 +264,15 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
     }
 
-    /// The time, if any job of this engine has a deadline: reading a clock costs as much as a lock.
-    #[inline]
-    fn now(&self) -> Ticks {
-        if self.timed { self.clock.now() } else { 0 }
-    }
-
     /// The clock that this engine was made with.
     pub(crate) fn clock(&self) -> &K {
         &self.clock
+    }
+
+    /// The time, to be read if it is asked for.
+    #[inline]
+    fn now(&self) -> Now<'_, K> {
+        Now::unread(&self.clock)
     }
 }
 
@@ -254,16 +283,26 @@ impl<C: Claimed> State<C> {
         self.runners - self.lent
     }
 
-    /// Whether one more runner would find a slot, and a thread to make use of it: while jobs are short and do not
-    /// wait, more runners than threads only get in each other's way.
+    /// Whether jobs may be started.
+    #[inline]
+    fn starts_jobs(&self) -> bool {
+        // A shutdown that drains does not wait for a resumption that may never come.
+        (!self.paused || self.phase == Phase::Sealed) && self.phase < Phase::Aborted
+    }
+
+    /// How many swift runners can be of use at the same instant.
+    #[inline]
+    fn parallelism(&self) -> usize {
+        self.limits.threads.min(self.limits.concurrency)
+    }
+
+    /// Whether one more runner would find a job, a slot, and a thread to make use of it.
     #[inline]
     fn wants_runner(&self) -> bool {
-        let polled = self.runners - self.suspended.min(self.runners);
         self.ready.len() > self.starting
-            && self.starting < self.limits.parallelism
+            && self.swift + self.starting < self.parallelism()
             && self.slots_used() < self.limits.concurrency
-            && (self.burst == 1 || polled < self.limits.parallelism)
-            && self.phase < Phase::Aborted
+            && self.starts_jobs()
     }
 
     /// Restores invariants 3 and 4 after any change.
@@ -274,11 +313,20 @@ impl<C: Claimed> State<C> {
             self.runners += 1;
             fx.start_runner = true;
         }
-        // Those who wait behind others: for a slot, or for the job that their runner took them along with.
-        let behind = self.slots_used() >= self.limits.concurrency || self.claimed > self.active;
-        if self.parked > 0 || (behind && !self.alarms.is_empty()) {
+        if !self.alarms.is_empty() && self.needs_timer() {
             self.arm(fx);
         }
+    }
+
+    /// Whether an alarm may concern a job that nobody looks at soon: one that waits behind others, for a slot, for its
+    /// key, or for the job that its runner took it along with; one that is parked; or one that runs and waits.
+    fn needs_timer(&self) -> bool {
+        self.parked > 0
+            || self.watched > 0
+            || self.slots_used() >= self.limits.concurrency
+            || self.claimed > self.active
+            || self.lanes.queued() > 0
+            || !self.starts_jobs()
     }
 
     fn place(&mut self, ticket: Ticket) -> Option<&mut Place<C>> {
@@ -288,15 +336,45 @@ impl<C: Claimed> State<C> {
         })
     }
 
-    /// Gives the place of a job up, which has no alarm any more, and counts the job's outcome.
+    /// The number of the job at a place that keeps its low half: the job is one of the last 2^32 that were accepted.
     #[inline]
-    fn free(&mut self, key: Key, bin: Bin, now: Ticks, fx: &mut Effects) {
-        debug_assert!(self.places.get(key).is_some_and(|place| place.alarm == SILENT));
+    fn number(&self, low: u32) -> u64 {
+        let latest = self.totals.accepted - 1;
+        latest - u64::from((latest as u32).wrapping_sub(low))
+    }
+
+    /// Gives the place of a job up, which is in no list any more, and counts the job's outcome.
+    #[inline]
+    fn free<K: Clock>(&mut self, key: Key, bin: Bin, now: &Now<'_, K>, fx: &mut Effects) {
+        let lane = self.places.get(key).map_or(Link::NONE, |place| place.lane);
         self.places.remove(key);
         self.totals.count(bin);
+        if let Some(lane) = lane.get() {
+            self.leave_lane(lane, key);
+        }
         if !self.line.is_empty() {
             self.admit_line(now, fx);
         }
+    }
+
+    /// Takes the alarm of a place out, if it has one.
+    #[inline]
+    fn silence(&mut self, key: Key) {
+        if !self.alarms.is_empty() {
+            let alarm = self.places.get_mut(key).and_then(|place| place.alarm.take());
+            if let Some(alarm) = alarm {
+                self.alarms.clear(alarm);
+            }
+        }
+    }
+
+    /// Sets the alarm of a place that has none.
+    #[inline]
+    fn set_alarm(&mut self, owner: Key, due: Ticks, deadline: Ticks) {
+        let alarm = self.alarms.set(super::alarms::Alarm { due, deadline, owner });
+        let place = self.places.get_mut(owner).expect("an alarm's owner holds its place");
+        debug_assert!(place.alarm.get().is_none(), "an owner has one alarm at most");
+        place.alarm = alarm.into();
     }
 
     /// The jobs that have been accepted and have no outcome yet.

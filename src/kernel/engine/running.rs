@@ -1,12 +1,11 @@
 //! Running: what a runner asks of the engine between its attempts, and during one.
 
-use super::{Bin, Clock, Due, Effects, Engine, NEVER, Phase, Standing, State, Ticket, Ticks};
-use crate::kernel::alarms::Alarm;
+use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Ticket, Ticks};
+use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::cell::Cell;
 use crate::kernel::slab::Key;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
 
 /// A job that a runner is to run.
 #[derive(Debug)]
@@ -17,6 +16,8 @@ pub(crate) struct Claim<C> {
     pub(crate) deadline: Ticks,
     /// The deadline has passed while it waited: do not start it.
     pub(crate) late: bool,
+    /// How often it had been taken back when it was claimed: whoever starts it says so.
+    pub(crate) recalls: u32,
 }
 
 /// A claimed job that has ended and is to be counted.
@@ -37,23 +38,28 @@ pub(crate) struct Parking<C> {
     pub(crate) deadline: Ticks,
 }
 
+/// Why a job cannot be parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unparkable {
+    /// As many as may be are parked.
+    Full,
+    /// The pool is being aborted.
+    Aborted,
+    /// It has been cancelled meanwhile.
+    Cancelled,
+}
+
 /// What a claimed job can tell of itself: whether the runner that took it along has started it.
 pub(crate) trait Claimed: Clone {
     /// Takes the job back from that runner, which will not start it; `false` if it has.
-    fn reclaim(&self) -> bool;
-    /// Whether it has been taken back.
-    fn is_reclaimed(&self) -> bool;
+    fn recall(&self) -> bool;
     /// The job waits again: its value may be taken by the next one that is chosen, and not before.
     fn restore(&self);
 }
 
 impl<V, O> Claimed for Arc<Cell<V, O>> {
-    fn reclaim(&self) -> bool {
-        Cell::reclaim(self)
-    }
-
-    fn is_reclaimed(&self) -> bool {
-        Cell::is_reclaimed(self)
+    fn recall(&self) -> bool {
+        Cell::recall(self)
     }
 
     fn restore(&self) {
@@ -61,45 +67,61 @@ impl<V, O> Claimed for Arc<Cell<V, O>> {
     }
 }
 
-/// The jobs that a runner has claimed and not started, and how many it may claim at once.
+/// A runner as the engine knows it: its bell, and the jobs that it has claimed and not started.
 ///
 /// One job at a time is the rule. A runner whose jobs have been short may claim its fair share of the queue, so that a
 /// lock operation serves several jobs. They stay within reach: the first await of one gives the others back
-/// ([`Engine::suspend`]), and while one blocks its thread the others can still be cancelled, run out of time and be swept.
+/// ([`Engine::stall`]), and while one blocks its thread the others can still be cancelled, run out of time, be recalled
+/// and be swept.
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
     pub(crate) claims: VecDeque<Claim<C>>,
     /// The most jobs to claim at once.
     pub(crate) burst: usize,
+    bell: Arc<Bell>,
+    /// Its entry among those that are here.
+    entry: Link,
     /// Whether the engine counts this runner as having a job.
     busy: bool,
+    /// Whether the engine counts it as swift.
+    swift: bool,
 }
 
 impl<C> Batch<C> {
-    pub(crate) const fn new() -> Self {
-        Self { claims: VecDeque::new(), burst: 1, busy: false }
+    pub(crate) fn new(bell: Arc<Bell>) -> Self {
+        Self { claims: VecDeque::new(), burst: 1, bell, entry: Link::NONE, busy: false, swift: false }
     }
 
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy
+    /// How the runner is reached.
+    #[inline]
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 }
 
 impl<C: Claimed, K: Clock> Engine<C, K> {
-    /// A spawned runner's first call: claims. With nothing claimed, leave.
+    /// A spawned runner's first call, and that of one that has lingered: claims. With nothing claimed, leave.
     pub(crate) fn arrive(&self, batch: &mut Batch<C>, fx: &mut Effects) {
-        let now = self.now();
         let mut state = self.state.lock();
+        let state = &mut *state;
         state.starting -= 1;
+        if batch.entry.get().is_none() {
+            batch.entry = state.bells.insert(batch.bell.clone()).into();
+        }
         batch.burst = state.burst;
-        state.claim(batch, now);
+        state.claim(batch, &self.now());
         state.balance(fx);
     }
 
     /// Counts what has ended and, if nothing is claimed, claims. With nothing claimed, publish and leave.
     #[inline]
-    pub(crate) fn turn(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
-        let now = self.now();
+    pub(crate) fn turn(
+        &self,
+        ended: impl Iterator<Item = Ended>,
+        batch: &mut Batch<C>,
+        now: &Now<'_, K>,
+        fx: &mut Effects,
+    ) {
         let mut state = self.state.lock();
         state.burst = batch.burst;
         state.count(ended, now, fx);
@@ -108,82 +130,88 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 
     /// Counts what has ended, and claims nothing: the runner is about to let others run.
-    pub(crate) fn pause(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
+    pub(crate) fn rest(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
         let mut state = self.state.lock();
-        state.count(ended, now, fx);
-        state.active -= usize::from(std::mem::take(&mut batch.busy));
+        state.count(ended, &now, fx);
+        state.note_free(batch);
         state.balance(fx);
     }
 
-    /// Parks a claimed job, and is a [`turn`](Self::turn). Gives it back, with nothing done, if it cannot be parked.
+    /// Parks a claimed job, and is a [`turn`](Self::turn). Does nothing if it cannot be parked.
     pub(crate) fn park(
         &self,
         parking: Parking<C>,
         ended: impl Iterator<Item = Ended>,
         batch: &mut Batch<C>,
         fx: &mut Effects,
-    ) -> Result<(), (Phase, C)> {
+    ) -> Result<(), Unparkable> {
         let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        if let Err(phase) = state.may_park() {
-            return Err((phase, parking.cell));
+        state.may_park()?;
+        if batch.bell.signal() == Signal::Cancel {
+            return Err(Unparkable::Cancelled);
         }
-        state.count(ended, now, fx);
+        state.count(ended, &now, fx);
         state.claimed -= 1;
         state.parked += 1;
         state.totals.attempts += 1;
         state.totals.retries += 1;
         let key = parking.ticket.key;
+        state.unwatch(key);
         // Under the engine's lock: before it, the place still says that its runner has the job.
         parking.cell.restore();
         let place = state.places.get_mut(key).expect("a claimed job holds its place");
-        let parked = Standing::Parked(parking.cell);
-        if let Standing::Suspended(_, waker) = std::mem::replace(&mut place.standing, parked) {
-            state.suspended -= 1;
-            fx.wakers.extend(waker.map(Due::Drop));
-        }
-        // A job that was taken along has kept its alarm.
-        state.alarms.clear(&mut state.places, key);
-        state.alarms.set(&mut state.places, Alarm { due: parking.due, deadline: parking.deadline, owner: key });
-        state.claim(batch, now);
+        place.standing = Standing::Parked(parking.cell);
+        state.set_alarm(key, parking.due, parking.deadline);
+        // Before the next is claimed: what is asked of that one from then on must stay.
+        batch.bell.end();
+        state.claim(batch, &now);
         state.balance(fx);
         Ok(())
     }
 
     /// Whether a job may be parked, at this moment.
-    pub(crate) fn may_park(&self) -> Result<(), Phase> {
+    pub(crate) fn may_park(&self) -> Result<(), Unparkable> {
         self.state.lock().may_park()
     }
 
-    /// Notes that the running job's future is pending, and whom to wake if it is cancelled. Counts what has ended
-    /// and gives back what is claimed: a job that waits holds up no other. Returns whether the pool has been aborted.
-    pub(crate) fn suspend(
+    /// Whether a runner whose job begins to wait has to [`stall`](Self::stall), if that job's time need not be kept.
+    #[inline]
+    pub(crate) fn must_stall(batch: &Batch<C>) -> bool {
+        batch.swift || !batch.claims.is_empty()
+    }
+
+    /// The running job waits. Counts what has ended and gives back what is claimed: a job that waits holds up no other.
+    /// The runner is told when `due` comes, unless that is [`NEVER`].
+    pub(crate) fn stall(
         &self,
-        (ticket, cell, waker): (Ticket, C, Waker),
+        ticket: Ticket,
+        due: Ticks,
         ended: impl Iterator<Item = Ended>,
         batch: &mut Batch<C>,
         fx: &mut Effects,
-    ) -> bool {
+    ) {
         let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        // From here on the runner keeps the job's time.
-        state.alarms.clear(&mut state.places, ticket.key);
-        let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
-        let suspended = Standing::Suspended(cell, Some(waker));
-        match std::mem::replace(&mut place.standing, suspended) {
-            Standing::Suspended(_, old) => fx.wakers.extend(old.map(Due::Drop)),
-            _ => state.suspended += 1,
-        }
         batch.burst = 1;
         state.burst = 1;
-        state.count(ended, now, fx);
+        state.note_pace(batch);
+        state.count(ended, &now, fx);
         state.give_back(batch);
-        let aborted = state.phase == Phase::Aborted;
+        state.unwatch(ticket.key);
+        // What was set before is not heard after this.
+        batch.bell.take_due();
+        let runner = batch.entry.get().expect("a runner that has a job is here");
+        let place = state.places.get_mut(ticket.key).expect("a claimed job holds its place");
+        place.standing = Standing::Active(runner);
+        if due != NEVER {
+            state.watched += 1;
+            state.set_alarm(ticket.key, due, due);
+        }
         state.balance(fx);
-        aborted
     }
 
     /// The job waits for another job of this pool: its slot may be used meanwhile.
@@ -202,10 +230,11 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     pub(crate) fn leave(&self, batch: &mut Batch<C>, fx: &mut Effects) -> bool {
         let now = self.now();
         let mut state = self.state.lock();
-        state.claim(batch, now);
+        state.claim(batch, &now);
         let leaves = batch.claims.is_empty();
         if leaves {
             state.runners -= 1;
+            state.dismiss_runner(batch);
         }
         state.balance(fx);
         state.note_idle(fx);
@@ -213,10 +242,13 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 
     /// Lets the caller look once more before it leaves: until then it counts as starting. `false`: another is.
-    pub(crate) fn linger(&self) -> bool {
+    pub(crate) fn linger(&self, batch: &mut Batch<C>) -> bool {
         let mut state = self.state.lock();
-        let lingers = state.starting == 0 && state.phase < Phase::Aborted;
-        state.starting += usize::from(lingers);
+        let lingers = state.starting == 0 && state.starts_jobs() && state.slots_used() <= state.limits.concurrency;
+        if lingers {
+            state.starting += 1;
+            state.swift -= usize::from(std::mem::take(&mut batch.swift));
+        }
         lingers
     }
 }
@@ -224,79 +256,122 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 impl<C: Claimed> State<C> {
     /// Counts the outcomes of claimed jobs and frees their places.
     #[inline]
-    pub(super) fn count(&mut self, ended: impl Iterator<Item = Ended>, now: Ticks, fx: &mut Effects) {
+    pub(super) fn count<K: Clock>(&mut self, ended: impl Iterator<Item = Ended>, now: &Now<'_, K>, fx: &mut Effects) {
         for Ended { key, bin, attempted } in ended {
             self.claimed -= 1;
             self.totals.attempts += u64::from(attempted);
-            if let Some(Standing::Suspended(_, waker)) = self.places.get_mut(key).map(|place| &mut place.standing) {
-                self.suspended -= 1;
-                fx.wakers.extend(waker.take().map(Due::Drop));
-            } else if !self.alarms.is_empty() {
-                self.alarms.clear(&mut self.places, key);
-            }
-            // The cell that goes with a suspended place is not the last owner: the runner publishes to another.
+            self.unwatch(key);
             self.free(key, bin, now, fx);
         }
     }
 
-    fn may_park(&self) -> Result<(), Phase> {
-        let full = self.parked >= self.limits.max_parked;
-        if full || self.phase == Phase::Aborted { Err(self.phase) } else { Ok(()) }
+    /// Takes the alarm of a claimed job out, if it has one.
+    #[inline]
+    fn unwatch(&mut self, key: Key) {
+        if self.alarms.is_empty() {
+            return;
+        }
+        let Some(place) = self.places.get_mut(key) else { return };
+        if let Some(alarm) = place.alarm.take() {
+            self.watched -= usize::from(matches!(place.standing, Standing::Active(_)));
+            self.alarms.clear(alarm);
+        }
+    }
+
+    fn may_park(&self) -> Result<(), Unparkable> {
+        if self.phase == Phase::Aborted {
+            return Err(Unparkable::Aborted);
+        }
+        if self.parked >= self.limits.max_parked { Err(Unparkable::Full) } else { Ok(()) }
     }
 
     /// Claims from the front of the queue if nothing is claimed and the calling runner's slot is within the limit.
     #[inline]
-    fn claim(&mut self, batch: &mut Batch<C>, now: Ticks) {
+    fn claim<K: Clock>(&mut self, batch: &mut Batch<C>, now: &Now<'_, K>) {
         if !batch.claims.is_empty() {
             return;
         }
-        if self.slots_used() <= self.limits.concurrency {
+        if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {
             // The fair share leaves as much to every other runner that can be polled at the same instant.
-            let share = self.ready.len().div_ceil(self.limits.parallelism);
+            let share = self.ready.len().div_ceil(self.parallelism());
             for nth in 0..share.min(batch.burst) {
-                let Some(claim) = self.claim_one(nth > 0, now) else { break };
+                let Some(claim) = self.claim_one(batch, nth > 0, now) else { break };
                 batch.claims.push_back(claim);
             }
         }
-        let busy = !batch.claims.is_empty();
-        self.active += usize::from(busy);
-        self.active -= usize::from(batch.busy);
+        if batch.claims.is_empty() {
+            return self.note_free(batch);
+        }
+        self.note_pace(batch);
+        self.active += usize::from(!std::mem::replace(&mut batch.busy, true));
         self.peak_running = self.peak_running.max(self.active);
-        batch.busy = busy;
+    }
+
+    /// The runner has no job.
+    fn note_free(&mut self, batch: &mut Batch<C>) {
+        self.active -= usize::from(std::mem::take(&mut batch.busy));
+    }
+
+    /// Counts the runner as swift if it may claim several jobs at once.
+    #[inline]
+    fn note_pace(&mut self, batch: &mut Batch<C>) {
+        let swift = batch.burst > 1;
+        if swift != std::mem::replace(&mut batch.swift, swift) {
+            if swift {
+                self.swift += 1;
+            } else {
+                self.swift -= 1;
+            }
+        }
+    }
+
+    /// The runner is here no longer.
+    pub(super) fn dismiss_runner(&mut self, batch: &mut Batch<C>) {
+        self.note_free(batch);
+        self.swift -= usize::from(std::mem::take(&mut batch.swift));
+        if let Some(entry) = batch.entry.take() {
+            self.bells.remove(entry);
+        }
     }
 
     /// Claims the front of the queue. One that is taken along stays within reach, its alarm set.
     #[inline]
-    fn claim_one(&mut self, along: bool, now: Ticks) -> Option<Claim<C>> {
+    fn claim_one<K: Clock>(&mut self, batch: &Batch<C>, along: bool, now: &Now<'_, K>) -> Option<Claim<C>> {
         let key = self.ready.pop_front(&mut self.places)?;
         self.claimed += 1;
-        let mut deadline = NEVER;
-        if !self.alarms.is_empty() {
-            let alarm =
-                if along { self.alarms.get(&mut self.places, key) } else { self.alarms.clear(&mut self.places, key) };
-            deadline = alarm.map_or(NEVER, |alarm| alarm.deadline);
-        }
+        let runner = batch.entry.get().expect("a runner that claims is here");
         let place = self.places.get_mut(key).expect("a ready job holds its place");
-        // The place keeps the low half; the job is one of the last 2^32 that were accepted.
-        let latest = self.totals.accepted - 1;
-        let number = latest - u64::from((latest as u32).wrapping_sub(place.number));
-        let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Active) else {
+        let (low, recalls) = (place.number, place.recalls);
+        let deadline = match place.alarm.get() {
+            Some(alarm) if along => self.alarms.get(alarm).deadline,
+            Some(alarm) => {
+                place.alarm = Link::NONE;
+                self.alarms.clear(alarm).deadline
+            }
+            None => NEVER,
+        };
+        let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Active(runner)) else {
             unreachable!("a ready job is queued")
         };
+        let number = self.number(low);
         if along {
-            place.standing = Standing::Taken(cell.clone());
+            let place = self.places.get_mut(key).expect("a ready job holds its place");
+            place.standing = Standing::Taken(cell.clone(), runner);
+        } else {
+            batch.bell.renew(number);
         }
-        Some(Claim { ticket: Ticket { key, number }, cell, deadline, late: deadline <= now })
+        let late = deadline != NEVER && deadline <= now.ticks();
+        Some(Claim { ticket: Ticket { key, number }, cell, deadline, late, recalls })
     }
 
     /// Puts what is claimed and not started back to where it was.
     fn give_back(&mut self, batch: &mut Batch<C>) {
-        while let Some(Claim { ticket, cell, .. }) = batch.claims.pop_back() {
-            // What has been taken back in the meantime has its outcome, and its place may be another job's.
-            if !cell.is_reclaimed() {
-                self.claimed -= 1;
-                let place = self.places.get_mut(ticket.key).expect("a claimed job holds its place");
+        while let Some(Claim { ticket, cell, recalls, .. }) = batch.claims.pop_back() {
+            // What has been taken back in the meantime has its outcome, or waits for another runner.
+            let Some(place) = self.place(ticket) else { continue };
+            if place.recalls == recalls && matches!(place.standing, Standing::Taken(..)) {
                 place.standing = Standing::Queued(cell);
+                self.claimed -= 1;
                 self.ready.push_front(&mut self.places, ticket.key);
             }
         }

@@ -1,13 +1,45 @@
-//! Timing: the transient timer that ends backoffs and the deadlines of jobs that wait.
+//! Timing: the transient timer that ends backoffs, the deadlines of jobs that wait, and the limits of attempts.
 
-use super::{Bin, Claimed, Effects, Engine, NEVER, Phase, Standing, State, Ticks};
+use super::{Bin, Claimed, Due, Effects, Engine, NEVER, Standing, State, Ticks};
 use crate::kernel::alarms::Alarm;
+use std::cell::Cell;
 use std::task::Waker;
 
 /// Where the engine gets the time from; it never reads a clock of its own.
 pub(crate) trait Clock {
     /// Nanoseconds since the pool was built.
     fn now(&self) -> Ticks;
+}
+
+/// The time of one operation: read once, and only if it is asked for, as reading a clock costs as much as a lock.
+#[derive(Debug)]
+pub(crate) struct Now<'a, K> {
+    clock: &'a K,
+    ticks: Cell<Option<Ticks>>,
+}
+
+impl<'a, K: Clock> Now<'a, K> {
+    /// To be read when it is first asked for.
+    #[inline]
+    pub(crate) fn unread(clock: &'a K) -> Self {
+        Self { clock, ticks: Cell::new(None) }
+    }
+
+    /// Read now.
+    #[inline]
+    pub(crate) fn read(clock: &'a K) -> Self {
+        Self { clock, ticks: Cell::new(Some(clock.now())) }
+    }
+
+    /// The time.
+    #[inline]
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks.get().unwrap_or_else(|| {
+            let now = self.clock.now();
+            self.ticks.set(Some(now));
+            now
+        })
+    }
 }
 
 /// A job whose deadline passed while it waited. Counted as timed out, its outcome not yet published.
@@ -37,16 +69,16 @@ pub(super) enum Timer {
     Asleep { until: Ticks, waker: Waker },
 }
 
-impl<C: Claimed, K: super::Clock> Engine<C, K> {
-    /// The timer's turn: sends due retries back to the queue and takes out what has expired.
+impl<C: Claimed, K: Clock> Engine<C, K> {
+    /// The timer's turn: sends due retries back to the queue, takes out what has expired, and tells runners whose job's
+    /// time is up.
     ///
     /// Whoever gets expired jobs publishes them and then calls [`Engine::published`].
     pub(crate) fn ring(&self, now: Ticks, waker: Waker, expired: &mut Vec<Expired<C>>, fx: &mut Effects) -> Ring {
         let mut state = self.state.lock();
         let state = &mut *state;
-        while state.phase < Phase::Aborted {
-            let Some(alarm) = state.alarms.pop_due(&mut state.places, now) else { break };
-            state.rang(alarm, now, expired, fx);
+        while let Some(alarm) = state.alarms.pop_due(now) {
+            state.rang(alarm, &self.now(), expired, fx);
         }
         state.balance(fx);
         let next = if state.alarms.is_empty() {
@@ -64,34 +96,52 @@ impl<C: Claimed, K: super::Clock> Engine<C, K> {
 }
 
 impl<C: Claimed> State<C> {
-    fn rang(&mut self, alarm: Alarm, now: Ticks, expired: &mut Vec<Expired<C>>, fx: &mut Effects) {
+    fn rang<K: Clock>(&mut self, alarm: Alarm, now: &Now<'_, K>, expired: &mut Vec<Expired<C>>, fx: &mut Effects) {
         let key = alarm.owner;
         let place = self.places.get_mut(key).expect("an alarm's owner holds its place");
-        match std::mem::replace(&mut place.standing, Standing::Active) {
+        place.alarm = super::Link::NONE;
+        match std::mem::replace(&mut place.standing, Standing::Reserved) {
             Standing::Parked(cell) => {
                 place.standing = Standing::Queued(cell);
                 self.parked -= 1;
                 self.ready.push_back(&mut self.places, key);
                 if alarm.deadline != NEVER {
-                    let renewed = Alarm { due: alarm.deadline, ..alarm };
-                    self.alarms.set(&mut self.places, renewed);
+                    self.set_alarm(key, alarm.deadline, alarm.deadline);
                 }
             }
             Standing::Queued(cell) => {
-                self.ready.unlink(&mut self.places, key);
-                self.publishing += 1;
-                self.free(key, Bin::TimedOut, now, fx);
-                expired.push(Expired { cell });
+                self.unqueue(key);
+                self.expire(key, cell, now, expired, fx);
             }
-            Standing::Taken(cell) if cell.reclaim() => {
+            Standing::Taken(cell, _) if cell.recall() => {
                 self.claimed -= 1;
-                self.publishing += 1;
-                self.free(key, Bin::TimedOut, now, fx);
-                expired.push(Expired { cell });
+                self.expire(key, cell, now, expired, fx);
             }
-            // Started: its runner keeps the time.
+            Standing::Active(runner) => {
+                self.watched -= 1;
+                place.standing = Standing::Active(runner);
+                let number = place.number;
+                let number = self.number(number);
+                if let Some(bell) = self.bells.get(runner).filter(|bell| bell.expire(number)) {
+                    fx.wakers.push(Due::Ring(bell.clone()));
+                }
+            }
+            // Started: its runner keeps the time, and has it kept here once the job waits.
             other => place.standing = other,
         }
+    }
+
+    fn expire<K: Clock>(
+        &mut self,
+        key: super::Key,
+        cell: C,
+        now: &Now<'_, K>,
+        expired: &mut Vec<Expired<C>>,
+        fx: &mut Effects,
+    ) {
+        self.publishing += 1;
+        self.free(key, Bin::TimedOut, now, fx);
+        expired.push(Expired { cell });
     }
 
     /// Restores invariant 4.

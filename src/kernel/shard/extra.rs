@@ -11,7 +11,6 @@ const SWEPT: usize = 4;
 #[derive(Debug)]
 struct Loading<K, F> {
     /// Kept, so that no code of the user runs when the table grows.
-    #[allow(dead_code, reason = "single-flight loads use it")]
     hash: u64,
     key: K,
     flight: F,
@@ -89,26 +88,21 @@ impl<K, F> Extra<K, F> {
         }
     }
 
-    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(super) fn flight(&self, hash: u64, eq: impl Fn(&K) -> bool) -> Option<&F> {
         self.flights.find(hash, |loading| eq(&loading.key)).map(|loading| &loading.flight)
     }
 
     /// Notes a load of a key that has none.
-    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(super) fn begin(&mut self, hash: u64, key: K, flight: F) {
         self.flights.insert_unique(hash, Loading { hash, key, flight }, |loading| loading.hash);
     }
 
-    /// Takes out the load of a key if it is the one that `which` means.
-    pub(super) fn end(&mut self, hash: u64, eq: impl Fn(&K) -> bool, which: impl FnOnce(&F) -> bool) -> Option<(K, F)> {
+    /// Takes out the load that `which` means.
+    pub(super) fn end(&mut self, hash: u64, which: impl Fn(&K, &F) -> bool) -> Option<(K, F)> {
         if self.flights.is_empty() {
             return None;
         }
-        let entry = self.flights.find_entry(hash, |loading| eq(&loading.key)).ok()?;
-        if !which(&entry.get().flight) {
-            return None;
-        }
+        let entry = self.flights.find_entry(hash, |loading| which(&loading.key, &loading.flight)).ok()?;
         let (loading, _) = entry.remove();
         Some((loading.key, loading.flight))
     }

@@ -148,22 +148,19 @@ impl<K, V, F> Drop for Locked<'_, K, V, F> {
 
 impl<K, V, F> Locked<'_, K, V, F> {
     /// The load of a key.
-    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(crate) fn flight(&self, hash: u64, eq: impl Fn(&K) -> bool) -> Option<&F> {
         self.state.extra.as_ref()?.flight(hash, eq)
     }
 
     /// Notes a load of a key that is neither live nor loading.
-    #[allow(dead_code, reason = "single-flight loads use it")]
     pub(crate) fn begin(&mut self, hash: u64, key: K, flight: F) {
         self.state.extra.get_or_insert_with(|| Box::new(Extra::new())).begin(hash, key, flight);
     }
 
-    /// Takes out the load that `which` means. `None` if it is not, or no longer, the load of that key: a write has
-    /// overtaken it, and its result must not be stored.
-    #[allow(dead_code, reason = "single-flight loads use it")]
-    pub(crate) fn end(&mut self, hash: u64, eq: impl Fn(&K) -> bool, which: impl FnOnce(&F) -> bool) -> Option<(K, F)> {
-        self.state.extra.as_mut()?.end(hash, eq, which)
+    /// Takes out the load that `which` means, and no other. `None` if it is gone: a write has overtaken it, and its result
+    /// must not be stored.
+    pub(crate) fn end(&mut self, hash: u64, which: impl Fn(&F) -> bool) -> Option<(K, F)> {
+        self.state.extra.as_mut()?.end(hash, |_, flight| which(flight))
     }
 
     /// Tells every load of the shard that its key was written to meanwhile.

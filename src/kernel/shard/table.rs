@@ -105,7 +105,7 @@ fn set_deadline<K, F>(extra: &mut Option<Box<Extra<K, F>>>, place: usize, places
 
 #[inline(never)]
 fn overtake<K, V, F>(extra: &mut Extra<K, F>, hash: u64, eq: impl Fn(&K) -> bool, gone: &mut Gone<K, V, F>) {
-    if let Some(flight) = extra.end(hash, eq, |_| true) {
+    if let Some(flight) = extra.end(hash, |key, _| eq(key)) {
         gone.left().flights.push(flight);
     }
 }

@@ -7,5 +7,6 @@ mod expiry;
 mod iteration;
 mod leak;
 mod linear;
+mod loads;
 mod panics;
 mod reentry;

@@ -76,14 +76,14 @@ impl Handler<Job> for ByStruct {
     type Out = ();
     type Err = &'static str;
 
-    fn run(&self, job: &mut Job, _: Cx) -> impl Future<Output = Result<(), &'static str>> + Send {
+    fn run(&self, job: &mut Job, _: &Cx) -> impl Future<Output = Result<(), &'static str>> + Send {
         making(*job);
         act(*job)
     }
 }
 
 /// Not async: it panics before it returns a future.
-fn by_state(_: &(), job: &mut Job, _: Cx) -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> {
+fn by_state(_: &(), job: &mut Job, _: &Cx) -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> {
     making(*job);
     Box::pin(act(*job))
 }

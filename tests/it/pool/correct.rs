@@ -21,7 +21,7 @@ async fn by_attempt(mut job: Attempt<Vec<u32>>) -> Result<usize, String> {
     if job.len() < 3 { Err(format!("{} so far", job.len())) } else { Ok(job.len()) }
 }
 
-async fn by_state(least: &usize, job: &mut Vec<u32>, cx: Cx) -> Result<usize, String> {
+async fn by_state(least: &usize, job: &mut Vec<u32>, cx: &Cx) -> Result<usize, String> {
     job.push(cx.attempt());
     tokio::task::yield_now().await;
     if job.len() < *least { Err(format!("{} so far", job.len())) } else { Ok(job.len()) }
@@ -33,7 +33,7 @@ impl Handler<Vec<u32>> for AtLeast {
     type Out = usize;
     type Err = String;
 
-    async fn run(&self, job: &mut Vec<u32>, cx: Cx) -> Result<usize, String> {
+    async fn run(&self, job: &mut Vec<u32>, cx: &Cx) -> Result<usize, String> {
         by_state(&self.0, job, cx).await
     }
 }
@@ -87,7 +87,7 @@ on_both_runtimes! {
 
     async fn a_handler_is_an_async_closure_over_state() {
         lends_its_job_to_each_attempt(|attempts| {
-            let closure = async |least: &usize, job: &mut Vec<u32>, cx: Cx| {
+            let closure = async |least: &usize, job: &mut Vec<u32>, cx: &Cx| {
                 job.push(cx.attempt());
                 tokio::task::yield_now().await;
                 if job.len() < *least { Err(format!("{} so far", job.len())) } else { Ok(job.len()) }

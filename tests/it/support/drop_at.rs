@@ -5,13 +5,14 @@
 //! then the laws are checked. k grows until the future is ready before its k-th poll.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use flowgate::retry::{Jitter, RetryPolicy};
-use flowgate::{RunError, Shutdown, SubmitError};
+use flowgate::{ConcurrentMap, LoadSource, RunError, Shutdown, SubmitError};
 
 use super::world::{Pace, Situation, World};
-use super::{ms, secs, settle};
+use super::{Counted, ms, secs, settle};
 
 type Tested<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -38,7 +39,7 @@ const BUSY: &[Situation] = &[Full, Parked, Closing, Draining, Aborting, Cancelli
 /// More polls than any of these futures needs.
 const ENDLESS: usize = 30;
 
-fn every_public_future() -> [Case; 12] {
+fn every_public_future() -> [Case; 14] {
     let case = |name, job, situations, make| Case { name, make, job, situations };
     [
         case("submit", Job::Detached, EACH, |world| {
@@ -82,6 +83,8 @@ fn every_public_future() -> [Case; 12] {
             Box::pin(world.some_cx().cancelled())
         }),
         case("RetryPolicy::run", Job::Detached, &[Room], |world| Box::pin(retry(world))),
+        case("ConcurrentMap::get_or_load", Job::Detached, &[Room], |world| Box::pin(load(world))),
+        case("ConcurrentMap::get_or_try_load", Job::Detached, &[Room], |world| Box::pin(follow_a_load(world))),
     ]
 }
 
@@ -99,6 +102,34 @@ async fn retry(world: &World) {
         })
         .await;
     assert_eq!(gave_up.unwrap_err().attempts(), 3);
+}
+
+/// A load that makes a value in two polls, for a map that goes with the future.
+async fn load(world: &World) {
+    let map = ConcurrentMap::<u32, Arc<Counted>>::new();
+    let tally = world.tally.clone();
+    let loaded = map.get_or_load(1, || async move {
+        let value = tally.make(1);
+        tokio::task::yield_now().await;
+        Arc::new(value)
+    });
+    assert_eq!(loaded.await.unwrap().source, LoadSource::Load);
+}
+
+/// A follower of a load that fails, whose leader is not polled again.
+async fn follow_a_load(world: &World) {
+    let map = ConcurrentMap::<u32, Arc<Counted>>::new();
+    let fail = || {
+        let value = world.tally.make(1);
+        async move {
+            tokio::task::yield_now().await;
+            Err(value)
+        }
+    };
+    let mut leader = pin!(map.get_or_try_load(1, fail));
+    assert!(futures::poll!(leader.as_mut()).is_pending());
+    let failed = map.get_or_try_load(1, fail).await;
+    assert_eq!(failed.unwrap_err().into_failed().unwrap().id, 1);
 }
 
 /// Polls the future up to `polls` times, then drops it. Whether it was ready.

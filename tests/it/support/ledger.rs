@@ -15,7 +15,8 @@ pub(crate) fn check(stats: &PoolStats) {
     assert_eq!(totals.accepted, bins(&totals) + in_system as u64, "{stats:?}");
     assert!(in_system + reserved <= capacity, "above capacity: {stats:?}");
     assert!(stats.lent <= running, "only running jobs lend: {stats:?}");
-    assert!(stats.waiting == 0 || in_system + reserved == capacity, "somebody waits beside a free place: {stats:?}");
+    let for_room = stats.waiting - stats.waiting_for_key;
+    assert!(for_room == 0 || in_system + reserved == capacity, "somebody waits beside a free place: {stats:?}");
     assert!(running <= stats.peak_running, "{stats:?}");
     assert!(running <= stats.runners, "each running job has a runner: {stats:?}");
 }
@@ -29,8 +30,8 @@ pub(crate) fn check_without_lending(stats: &PoolStats) {
 
 /// The bins, added up here rather than by the library.
 pub(crate) fn bins(totals: &Totals) -> u64 {
-    let Totals { succeeded, failed, panicked, timed_out, cancelled, aborted, returned, .. } = *totals;
-    succeeded + failed + panicked + timed_out + cancelled + aborted + returned
+    let Totals { succeeded, failed, panicked, timed_out, cancelled, shed, aborted, returned, .. } = *totals;
+    succeeded + failed + panicked + timed_out + cancelled + shed + aborted + returned
 }
 
 /// A report of a pool that ended in an orderly way.

@@ -68,8 +68,8 @@ struct Handling {
     seen: Arc<Mutex<Option<Cx>>>,
 }
 
-async fn handle(with: &Handling, job: &mut Job, cx: Cx) -> Result<Counted, Counted> {
-    *with.seen.lock().unwrap() = Some(cx);
+async fn handle(with: &Handling, job: &mut Job, cx: &Cx) -> Result<Counted, Counted> {
+    *with.seen.lock().unwrap() = Some(cx.clone());
     match job.does {
         Does::Wait => with.gate.pass().await,
         Does::Tested => {

@@ -10,6 +10,8 @@ mod kernel;
 #[allow(dead_code, unused_imports, reason = "whatever a kernel may ask of the shim")]
 mod shim;
 
+mod entering;
+mod ops;
 mod oracle;
 mod parts;
 mod runners;

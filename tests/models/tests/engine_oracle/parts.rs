@@ -1,7 +1,7 @@
 //! The slab with its lists, and the alarms, against std's collections.
 
 use crate::config;
-use crate::kernel::alarms::{Alarm, Alarms, NEVER, Positions, SILENT, Ticks};
+use crate::kernel::alarms::{Alarm, Alarms, NEVER, Ticks};
 use crate::kernel::slab::{Fifo, Key, Slab};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -92,16 +92,6 @@ impl Lists {
     }
 }
 
-/// Where the alarms of a test keep their positions.
-#[derive(Debug)]
-struct Owners(Slab<u32>);
-
-impl Positions for Owners {
-    fn position(&mut self, owner: Key) -> &mut u32 {
-        self.0.get_mut(owner).expect("an owner that is held")
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum AlarmOp {
     Set(usize, Ticks),
@@ -140,40 +130,45 @@ proptest! {
 
     #[test]
     fn alarms_ring_in_order(ops in vec(alarm_op(), 0..=60)) {
-        let mut owners = Owners(Slab::new());
-        let keys: Vec<_> = (0..12).map(|_| owners.0.insert(SILENT)).collect();
+        let mut owners = Slab::new();
+        let owners: Vec<_> = (0..12).map(|owner: u32| owners.insert(owner)).collect();
         let mut alarms = Alarms::new();
-        let mut set: BTreeMap<usize, Ticks> = BTreeMap::new();
+        let mut set: BTreeMap<usize, (Key, Alarm)> = BTreeMap::new();
         for op in ops {
             match op {
                 AlarmOp::Set(owner, due) => {
-                    let owner = keys[owner % keys.len()];
+                    let owner = owners[owner % owners.len()];
                     if let std::collections::btree_map::Entry::Vacant(free) = set.entry(owner.index()) {
-                        free.insert(due);
-                        alarms.set(&mut owners, Alarm { due, deadline: due + 1, owner });
+                        let alarm = Alarm { due, deadline: due + 1, owner };
+                        free.insert((alarms.set(alarm), alarm));
                     }
                 }
                 AlarmOp::Clear(owner) => {
-                    let owner = keys[owner % keys.len()];
-                    let due = set.remove(&owner.index());
-                    let expected = due.map(|due| Alarm { due, deadline: due + 1, owner });
-                    assert_eq!(alarms.clear(&mut owners, owner), expected);
+                    if let Some((key, alarm)) = set.remove(&(owner % owners.len())) {
+                        assert_eq!(alarms.clear(key), alarm);
+                    }
                 }
                 AlarmOp::PopDue(now) => {
-                    let earliest = set.values().min().copied().filter(|due| *due <= now);
-                    let popped = alarms.pop_due(&mut owners, now);
+                    let earliest = set.values().map(|(_, alarm)| alarm.due).min().filter(|due| *due <= now);
+                    let popped = alarms.pop_due(now);
                     assert_eq!(popped.map(|alarm| alarm.due), earliest);
                     if let Some(alarm) = popped {
-                        assert_eq!(set.remove(&alarm.owner.index()), Some(alarm.due));
+                        assert_eq!(set.remove(&alarm.owner.index()).map(|(_, alarm)| alarm), Some(alarm));
                     }
                 }
             }
-            assert_eq!(alarms.next_due(), set.values().min().copied().unwrap_or(NEVER));
+            assert_eq!(alarms.next_due(), set.values().map(|(_, alarm)| alarm.due).min().unwrap_or(NEVER));
             assert_eq!(alarms.is_empty(), set.is_empty());
-            for key in &keys {
-                let silent = *owners.position(*key) == SILENT;
-                assert_eq!(silent, !set.contains_key(&key.index()), "a position is kept for each alarm, and no other");
+            for (key, alarm) in set.values() {
+                assert_eq!(alarms.get(*key), *alarm, "an alarm is kept under its key");
             }
         }
+        // What is left rings in order.
+        let mut last = 0;
+        while let Some(alarm) = alarms.pop_due(NEVER) {
+            assert!(alarm.due >= last && set.remove(&alarm.owner.index()).is_some());
+            last = alarm.due;
+        }
+        assert!(set.is_empty());
     }
 }

@@ -1,8 +1,12 @@
 //! Runners, step by step: whatever a runner of the pool may do next, in any order among them.
 
-use crate::kernel::engine::{Batch, Bin, Effects, Ended, Parking, Sweep};
-use crate::oracle::{Claims, Number};
-use crate::world::{STEP, TestCell, World};
+use crate::kernel::alarms::NEVER;
+use crate::kernel::bell::{Bell, Signal};
+use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Engine, Now, Parking, Sweep, Unparkable};
+use crate::oracle::{Claims, Number, Oracle, WakerId};
+use crate::world::{Manual, STEP, TestCell, World};
+use std::sync::Arc;
+use std::task::Waker;
 
 /// A runner: what it has claimed, on both sides, and what it is at.
 #[derive(Debug)]
@@ -10,6 +14,7 @@ pub(crate) struct Runner {
     arrived: bool,
     batch: Batch<TestCell>,
     claims: Claims,
+    waker: WakerId,
     current: Option<(Number, TestCell)>,
     lending: bool,
     ended: Vec<(Number, Bin, bool)>,
@@ -21,10 +26,11 @@ enum Step {
     Begin,
     End,
     Park,
-    Suspend,
+    Stall,
+    Look,
     Lend,
     Turn,
-    Pause,
+    Rest,
     Leave,
     Linger,
     Lose,
@@ -32,35 +38,52 @@ enum Step {
 
 const BINS: [Bin; 5] = [Bin::Succeeded, Bin::Failed, Bin::Panicked, Bin::TimedOut, Bin::Cancelled];
 
-impl Default for Runner {
-    fn default() -> Self {
+impl Runner {
+    /// A task that the engine has asked for.
+    pub(crate) fn new(id: usize, waker_id: WakerId, waker: Waker) -> Self {
+        let bell = Arc::new(Bell::new());
+        assert!(bell.attend(Some(waker)).is_none());
         Self {
             arrived: false,
-            batch: Batch::new(),
-            claims: Claims::default(),
+            batch: Batch::new(bell),
+            claims: Claims::new(id),
+            waker: waker_id,
             current: None,
             lending: false,
             ended: Vec::new(),
         }
     }
-}
 
-impl Runner {
+    /// What is asked of its job is the same on both sides.
+    pub(crate) fn compare_bell(&self, oracle: &Oracle) {
+        if let Some(expected) = oracle.bells.get(&self.claims.id) {
+            let bell = self.batch.bell();
+            assert_eq!(bell.signal(), expected.signal);
+            assert_eq!(bell.is_quiet(), expected.signal == Signal::Run && !expected.due);
+            let stopped = expected.number.is_some_and(|number| bell.is_stopped(number));
+            assert_eq!(stopped, expected.number.is_some() && expected.signal != Signal::Run);
+        }
+    }
+
     /// What it may do; the first of them ends its work sooner or later.
     fn steps(&self) -> &'static [Step] {
-        match (self.arrived, &self.current, self.claims.numbers.is_empty()) {
+        match (self.arrived, &self.current, self.claims.jobs.is_empty()) {
             (false, ..) => &[Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Lose],
             (true, Some(_), _) => {
-                &[Step::End, Step::End, Step::Park, Step::Park, Step::Suspend, Step::Suspend, Step::Lend, Step::Lose]
+                const STEPS: [Step; 9] = {
+                    use Step::{End, Lend, Look, Lose, Park, Stall};
+                    [End, End, Park, Park, Stall, Stall, Look, Lend, Lose]
+                };
+                &STEPS
             }
             (true, None, false) => &[Step::Begin],
-            (true, None, true) if !self.ended.is_empty() => &[Step::Turn, Step::Turn, Step::Turn, Step::Pause],
+            (true, None, true) if !self.ended.is_empty() => &[Step::Turn, Step::Turn, Step::Turn, Step::Rest],
             (true, None, true) => &[Step::Leave, Step::Turn, Step::Linger],
         }
     }
 }
 
-fn ended<'a>(world: &'a World, list: &'a [(Number, Bin, bool)]) -> impl Iterator<Item = Ended> + 'a {
+fn ended<'a>(world: &'a World, list: &'a [(Number, Bin, bool)]) -> impl ExactSizeIterator<Item = Ended> + 'a {
     list.iter().map(|(number, bin, attempted)| Ended {
         key: world.tickets[number].key,
         bin: *bin,
@@ -82,30 +105,29 @@ impl World {
         match step {
             Step::Arrive => {
                 self.engine.arrive(&mut runner.batch, &mut fx);
-                self.oracle.arrive(&mut runner.claims);
+                self.oracle.arrive(&mut runner.claims, runner.waker);
                 runner.arrived = true;
             }
-            Step::Begin => {
-                let number = runner.claims.numbers.pop_front().expect("a claim");
-                let claim = runner.batch.claims.pop_front().expect("a claim");
-                let started = claim.cell.start().is_some();
-                assert_eq!(started, self.oracle.start(number));
-                runner.current = started.then_some((number, claim.cell));
-            }
+            Step::Begin => self.begin(&mut runner),
             Step::End => self.end(&mut runner, BINS[choice % BINS.len()]),
             Step::Park => self.park(&mut runner, choice, &mut fx),
-            Step::Suspend => self.suspend(&mut runner, &mut fx),
+            Step::Stall => self.stall(&mut runner, choice, &mut fx),
+            Step::Look => {
+                let due = std::mem::take(&mut self.oracle.bell(runner.claims.id).due);
+                assert_eq!(runner.batch.bell().take_due(), due);
+            }
             Step::Lend => self.lend(&mut runner, &mut fx),
             Step::Turn => {
                 let burst = 1 + choice % 3;
                 (runner.batch.burst, runner.claims.burst) = (burst, burst);
-                self.engine.turn(ended(self, &runner.ended), &mut runner.batch, &mut fx);
+                let now = Now::unread(self.engine.clock());
+                self.engine.turn(ended(self, &runner.ended), &mut runner.batch, &now, &mut fx);
                 self.oracle.turn(&runner.ended, &mut runner.claims);
                 runner.ended.clear();
             }
-            Step::Pause => {
-                self.engine.pause(ended(self, &runner.ended), &mut runner.batch, &mut fx);
-                self.oracle.pause(&runner.ended, &mut runner.claims);
+            Step::Rest => {
+                self.engine.rest(ended(self, &runner.ended), &mut runner.batch, &mut fx);
+                self.oracle.rest(&runner.ended, &mut runner.claims);
                 runner.ended.clear();
             }
             Step::Leave => {
@@ -114,8 +136,8 @@ impl World {
                 stays = !left;
             }
             Step::Linger => {
-                let lingers = self.engine.linger();
-                assert_eq!(lingers, self.oracle.linger());
+                let lingers = self.engine.linger(&mut runner.batch);
+                assert_eq!(lingers, self.oracle.linger(&mut runner.claims));
                 runner.arrived = !lingers;
             }
             Step::Lose => {
@@ -132,15 +154,45 @@ impl World {
 
     /// What it has claimed is the same on both sides, in the same order.
     fn compare_claims(&mut self, runner: &Runner) {
-        assert_eq!(runner.batch.claims.len(), runner.claims.numbers.len());
-        for (claim, number) in runner.batch.claims.iter().zip(&runner.claims.numbers) {
-            assert_eq!(claim.ticket.number, *number);
+        assert_eq!(runner.batch.claims.len(), runner.claims.jobs.len());
+        assert_eq!(runner.batch.burst, runner.claims.burst);
+        for (claim, (number, recalls)) in runner.batch.claims.iter().zip(&runner.claims.jobs) {
+            assert_eq!((claim.ticket.number, claim.recalls), (*number, *recalls));
             if let Some(job) = self.oracle.jobs.get(number) {
                 assert_eq!(claim.deadline, job.deadline);
+                assert!(!claim.late || self.oracle.is_late(*number));
             }
             let known = self.tickets.entry(*number).or_insert(claim.ticket);
             assert_eq!(*known, claim.ticket);
         }
+        assert_eq!(Engine::<TestCell, Manual>::must_stall(&runner.batch), runner.claims.must_stall());
+    }
+
+    /// Starts the first claimed job, unless that has been taken back.
+    fn begin(&mut self, runner: &mut Runner) {
+        let claimed = runner.claims.jobs.pop_front().expect("a claim");
+        let Claim { cell, recalls, .. } = runner.batch.claims.pop_front().expect("a claim");
+        let bell = self.oracle.bell(runner.claims.id);
+        if bell.number != Some(claimed.0) {
+            bell.renew(Some(claimed.0));
+        }
+        runner.batch.bell().begin(claimed.0);
+        let started = cell.start(recalls).is_some();
+        assert_eq!(started, self.oracle.start(claimed));
+        if started {
+            self.note_start(claimed.0);
+            runner.current = Some((claimed.0, cell));
+        }
+    }
+
+    /// Jobs of one lane run one at a time, in the order of acceptance.
+    fn note_start(&mut self, number: Number) {
+        let Some(lane) = self.oracle.jobs[&number].lane else { return };
+        let before = self.started.insert(lane, number);
+        assert!(before.is_none_or(|before| before <= number), "job {number} after {before:?} in lane {lane}");
+        let mut running = self.runners.iter().filter_map(|runner| runner.current.as_ref());
+        let other = running.find(|(other, _)| self.oracle.jobs[other].lane == Some(lane));
+        assert!(other.is_none(), "job {number} beside {other:?} in lane {lane}");
     }
 
     fn take_back(&mut self, runner: &mut Runner) {
@@ -152,7 +204,11 @@ impl World {
 
     fn end(&mut self, runner: &mut Runner, bin: Bin) {
         self.take_back(runner);
-        runner.ended.extend(runner.current.take().map(|(number, _)| (number, bin, true)));
+        if let Some((number, _)) = runner.current.take() {
+            runner.ended.push((number, bin, true));
+            runner.batch.bell().end();
+            self.oracle.bell(runner.claims.id).renew(None);
+        }
     }
 
     fn park(&mut self, runner: &mut Runner, choice: usize, fx: &mut Effects) {
@@ -160,26 +216,26 @@ impl World {
         let (number, cell) = runner.current.take().expect("a current job");
         let job = self.oracle.jobs[&number];
         cell.give_back(job.cell);
-        // In between two steps of the clock, and another moment for each job.
-        let due = self.oracle.now + (choice as u64 % 4) * STEP + 1 + number;
-        let parking = Parking { ticket: self.tickets[&number], cell, due, deadline: job.deadline };
+        let due = self.oracle.now + (choice as u64 % 4) * STEP + self.stamp();
+        let parking = Parking { ticket: self.tickets[&number], cell: cell.clone(), due, deadline: job.deadline };
         let parked = self.engine.park(parking, ended(self, &runner.ended), &mut runner.batch, fx);
-        let parked = parked.map_err(|(phase, cell)| (phase, cell.lend()));
-        if self.oracle.park(number, due, &runner.ended, &mut runner.claims) {
-            assert_eq!(parked, Ok(()));
-            runner.ended.clear();
-        } else {
-            assert_eq!(parked, Err((self.oracle.phase, job.cell)));
-            runner.ended.push((number, Bin::Failed, true));
-        }
+        assert_eq!(parked, self.oracle.park(number, due, &runner.ended, &mut runner.claims));
+        let Err(why) = parked else { return runner.ended.clear() };
+        assert_eq!(cell.lend(), job.cell);
+        runner.current = Some((number, cell));
+        self.end(runner, if why == Unparkable::Cancelled { Bin::Cancelled } else { Bin::Failed });
     }
 
-    fn suspend(&mut self, runner: &mut Runner, fx: &mut Effects) {
-        let (number, cell) = runner.current.clone().expect("a current job");
-        let (waker_id, waker) = self.new_waker();
-        let suspended = (self.tickets[&number], cell, waker);
-        let aborted = self.engine.suspend(suspended, ended(self, &runner.ended), &mut runner.batch, fx);
-        assert_eq!(aborted, self.oracle.suspend(number, waker_id, &runner.ended, &mut runner.claims));
+    /// The job begins to wait, or is given another time to end.
+    fn stall(&mut self, runner: &mut Runner, choice: usize, fx: &mut Effects) {
+        let (number, _) = runner.current.clone().expect("a current job");
+        let limit = match choice % 3 {
+            0 => NEVER,
+            steps => self.oracle.now + steps as u64 * STEP + self.stamp(),
+        };
+        let due = self.oracle.jobs[&number].deadline.min(limit);
+        self.engine.stall(self.tickets[&number], due, ended(self, &runner.ended), &mut runner.batch, fx);
+        self.oracle.stall(number, due, &runner.ended, &mut runner.claims);
         runner.ended.clear();
     }
 
@@ -195,14 +251,15 @@ impl World {
     /// The runtime drops it; the pool ends with it.
     fn lose(&mut self, runner: &mut Runner, fx: &mut Effects) {
         self.end(runner, Bin::Aborted);
-        for (claim, number) in runner.batch.claims.drain(..).zip(runner.claims.numbers.drain(..)) {
-            let started = claim.cell.start().is_some();
-            assert_eq!(started, self.oracle.start(number));
-            runner.ended.extend(started.then_some((number, Bin::Aborted, false)));
+        drop(runner.batch.bell().attend(None));
+        for (claim, claimed) in runner.batch.claims.drain(..).zip(runner.claims.jobs.drain(..)) {
+            let started = claim.cell.start(claim.recalls).is_some();
+            assert_eq!(started, self.oracle.start(claimed));
+            runner.ended.extend(started.then_some((claimed.0, Bin::Aborted, false)));
         }
         let ended: Vec<_> = ended(self, &runner.ended).collect();
-        self.engine.lose_runner(runner.arrived, ended.into_iter(), &runner.batch, fx);
-        self.oracle.lose(runner.arrived, &runner.ended, &runner.claims);
+        self.engine.lose_runner(runner.arrived, ended.into_iter(), &mut runner.batch, fx);
+        self.oracle.lose(runner.arrived, &runner.ended, &mut runner.claims);
         self.unpublished.push(runner.ended.len());
         self.sweep(Sweep::Abandon, fx);
     }

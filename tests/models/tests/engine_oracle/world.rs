@@ -3,11 +3,10 @@
 use crate::config;
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{
-    Admission, Bin, Clock, Due, Effects, Engine, Entry, Limits, Phase, Ring, Sweep, Swept, Ticket, Waited,
-};
+use crate::kernel::engine::{Bin, Cancelled, Clock, Due, Effects, Engine, Limits, Phase, Ring, Sweep, Ticket};
 use crate::kernel::slab::Key;
-use crate::oracle::{Number, Oracle, Timer, Wait, WakerId};
+use crate::ops::{Op, limits, op};
+use crate::oracle::{Found, LaneKey, Number, Oracle, Timer, WakerId};
 use crate::runners::Runner;
 use crate::wakers::Log;
 use proptest::collection::vec;
@@ -15,102 +14,49 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 
 /// A cell that holds its own number.
 pub(crate) type TestCell = Arc<Cell<u64, ()>>;
 
-/// Time passes in steps of this; what is parked falls due in between, so that no two alarms are due at once.
-pub(crate) const STEP: Ticks = 1_000;
+/// Time passes in steps of this; what is parked falls due in between, so that no two alarms are due at once of which
+/// the order could be seen.
+pub(crate) const STEP: Ticks = 1_000_000;
 
 /// The engine's clock.
 #[derive(Debug, Default)]
-pub(crate) struct Now(AtomicU64);
+pub(crate) struct Manual(AtomicU64);
 
-impl Clock for Now {
+impl Clock for Manual {
     fn now(&self) -> Ticks {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Op {
-    Admit,
-    AdmitOrWait,
-    Reserve,
-    PollWait(usize, bool),
-    LeaveLine(usize),
-    Fill(usize),
-    Release(usize),
-    /// One of the steps that a runner can take.
-    Run(usize, usize, usize),
-    Pass(u64),
-    Ring,
-    Withdraw(usize),
-    Nudge(usize),
-    Publish,
-    PollIdle(usize),
-    LeaveIdlers(usize),
-    Close(bool),
-    Sweep(bool),
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let n = any::<usize>;
-    prop_oneof![
-        8 => Just(Op::Admit),
-        4 => Just(Op::AdmitOrWait),
-        2 => Just(Op::Reserve),
-        2 => (n(), any::<bool>()).prop_map(|(waiter, other)| Op::PollWait(waiter, other)),
-        2 => n().prop_map(Op::LeaveLine),
-        2 => n().prop_map(Op::Fill),
-        1 => n().prop_map(Op::Release),
-        36 => (n(), n(), n()).prop_map(|(runner, step, choice)| Op::Run(runner, step, choice)),
-        3 => (0..6_u64).prop_map(Op::Pass),
-        4 => Just(Op::Ring),
-        3 => n().prop_map(Op::Withdraw),
-        2 => n().prop_map(Op::Nudge),
-        4 => Just(Op::Publish),
-        2 => n().prop_map(Op::PollIdle),
-        1 => n().prop_map(Op::LeaveIdlers),
-        1 => any::<bool>().prop_map(Op::Close),
-        1 => any::<bool>().prop_map(Op::Sweep),
-    ]
-}
-
-fn limits() -> impl Strategy<Value = Limits> {
-    (1..=3_usize, 0..=3_usize, 0..=4_usize, 1..=3_usize, proptest::option::of(1..6_u64)).prop_map(
-        |(concurrency, queue, parked, threads, deadline)| {
-            let capacity = concurrency + queue;
-            let (max_parked, parallelism) = (parked.min(capacity), threads.min(concurrency));
-            let deadline = deadline.map(|steps| steps * STEP);
-            Limits { concurrency, capacity, max_parked, parallelism, deadline }
-        },
-    )
-}
-
 /// Both sides, and what their users hold.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) engine: Engine<TestCell, Now>,
+    pub(crate) engine: Engine<TestCell, Manual>,
     pub(crate) oracle: Oracle,
-    log: Log,
+    pub(crate) log: Log,
     wakers: WakerId,
-    cells: u64,
+    pub(crate) cells: u64,
     /// All that were ever accepted.
     pub(crate) tickets: BTreeMap<Number, Ticket>,
-    lines: Vec<(usize, Key, WakerId)>,
-    permits: Vec<Key>,
+    pub(crate) lines: Vec<(usize, Key, WakerId)>,
+    pub(crate) permits: Vec<Key>,
     idlers: Vec<(usize, Option<Key>)>,
     pub(crate) runners: Vec<Runner>,
     pub(crate) unpublished: Vec<usize>,
+    /// The last job of each lane that was started.
+    pub(crate) started: BTreeMap<LaneKey, Number>,
     ids: usize,
+    stamps: u64,
 }
 
 impl World {
     fn new(limits: Limits) -> Self {
         Self {
-            engine: Engine::new(limits, Now::default()),
+            engine: Engine::new(limits, Manual::default()),
             oracle: Oracle::new(limits),
             log: Log::default(),
             wakers: 0,
@@ -121,7 +67,9 @@ impl World {
             idlers: Vec::new(),
             runners: Vec::new(),
             unpublished: Vec::new(),
+            started: BTreeMap::new(),
             ids: 0,
+            stamps: 0,
         }
     }
 
@@ -130,14 +78,15 @@ impl World {
         (self.wakers, self.log.waker(self.wakers))
     }
 
-    fn new_cell(&mut self) -> (u64, TestCell) {
-        self.cells += 1;
-        (self.cells, Arc::new(Cell::new(self.cells)))
+    pub(crate) fn new_id(&mut self) -> usize {
+        self.ids += 1;
+        self.ids
     }
 
-    fn accepted(&mut self, ticket: Ticket, number: Number) {
-        assert_eq!(ticket.number, number);
-        self.tickets.insert(number, ticket);
+    /// A part of a step of the clock that nothing else has.
+    pub(crate) fn stamp(&mut self) -> Ticks {
+        self.stamps += 1;
+        self.stamps
     }
 
     /// Compares what both ask for, and does it.
@@ -147,13 +96,15 @@ impl World {
         for due in fx.wakers {
             match due {
                 Due::Wake(waker) => waker.wake(),
+                Due::Ring(bell) => bell.waker().expect("a runner that is here has a waker").wake(),
                 Due::Drop(waker) => drop(waker),
             }
         }
         let done = (fx.start_runner, fx.start_timer, self.log.take());
         assert_eq!(done, (asked.runner, asked.timer, asked.wake));
         if fx.start_runner {
-            self.runners.push(Runner::default());
+            let (id, (waker_id, waker)) = (self.new_id(), self.new_waker());
+            self.runners.push(Runner::new(id, waker_id, waker));
         }
         self.compare();
     }
@@ -161,14 +112,15 @@ impl World {
     fn compare(&self) {
         assert_eq!(self.engine.snapshot(), self.oracle.stats());
         assert_eq!(self.engine.phase(), self.oracle.phase);
+        self.runners.iter().for_each(|runner| runner.compare_bell(&self.oracle));
         self.oracle.check();
     }
 
     fn apply(&mut self, op: Op) {
         let mut fx = Effects::default();
         match op {
-            Op::Admit => self.admit(&mut fx),
-            Op::AdmitOrWait => self.admit_or_wait(&mut fx),
+            Op::Admit(terms) => self.admit(terms, &mut fx),
+            Op::AdmitOrWait(terms) => self.admit_or_wait(terms, &mut fx),
             Op::Reserve => self.reserve(&mut fx),
             Op::PollWait(n, other) => self.poll_wait(n, other),
             Op::LeaveLine(n) => self.leave_line(n, &mut fx),
@@ -180,13 +132,8 @@ impl World {
                 self.engine.clock().0.store(self.oracle.now, Ordering::Relaxed);
             }
             Op::Ring => self.ring(&mut fx),
+            Op::Cancel(n) => self.cancel(n, &mut fx),
             Op::Withdraw(n) => self.withdraw(n, &mut fx),
-            Op::Nudge(n) => {
-                if let Some((number, ticket)) = self.nth_ticket(n) {
-                    self.engine.nudge(ticket, &mut fx);
-                    self.oracle.nudge(number);
-                }
-            }
             Op::Publish => {
                 if let Some(count) = self.unpublished.pop() {
                     self.engine.published(count, &mut fx);
@@ -201,140 +148,33 @@ impl World {
                     key.into_iter().for_each(|key| self.engine.leave_idlers(key));
                 }
             }
-            Op::Close(seal) => {
-                let phase = if seal { Phase::Sealed } else { Phase::Closed };
-                self.engine.close(phase, &mut fx);
-                self.oracle.phase = self.oracle.phase.max(phase);
-                self.oracle.dismiss_line();
-                self.oracle.balance();
-            }
+            Op::Pause | Op::Resume | Op::SetConcurrency(_) | Op::Close(_) => self.control(op, &mut fx),
             Op::Sweep(give_back) => self.sweep(if give_back { Sweep::Return } else { Sweep::Abandon }, &mut fx),
         }
         self.settle(fx);
     }
 
-    fn admit(&mut self, fx: &mut Effects) {
-        let (id, cell) = self.new_cell();
-        match self.engine.admit(cell, fx) {
-            Admission::Accepted(ticket) => {
-                assert!(self.oracle.phase == Phase::Open && self.oracle.has_room());
-                let number = self.oracle.accept(id);
-                self.oracle.balance();
-                self.accepted(ticket, number);
+    fn control(&mut self, op: Op, fx: &mut Effects) {
+        match op {
+            Op::Pause => {
+                self.engine.pause(fx);
+                self.oracle.pause();
             }
-            Admission::Full(back) => assert!(back.lend() == id && !self.oracle.has_room()),
-            Admission::Closed(back) => assert!(back.lend() == id && self.oracle.phase > Phase::Open),
-        }
-    }
-
-    fn admit_or_wait(&mut self, fx: &mut Effects) {
-        let (id, cell) = self.new_cell();
-        let (waker_id, waker) = self.new_waker();
-        match self.engine.admit_or_wait(cell, waker, fx) {
-            Entry::Accepted(ticket) => {
-                assert!(self.oracle.phase == Phase::Open && self.oracle.has_room());
-                let number = self.oracle.accept(id);
-                self.oracle.balance();
-                self.accepted(ticket, number);
+            Op::Resume => {
+                self.engine.resume(fx);
+                self.oracle.resume();
             }
-            Entry::Waiting(key) => {
-                assert!(self.oracle.phase == Phase::Open && !self.oracle.has_room());
-                self.in_line(key, waker_id, Wait::ForRoom { cell: id, waker: waker_id });
+            Op::SetConcurrency(n) => {
+                let concurrency = 1 + n % self.oracle.limits.capacity;
+                self.engine.set_concurrency(concurrency, fx);
+                self.oracle.set_concurrency(concurrency);
             }
-            Entry::Closed(back) => assert!(back.lend() == id && self.oracle.phase > Phase::Open),
-        }
-    }
-
-    fn in_line(&mut self, key: Key, waker: WakerId, wait: Wait) {
-        self.ids += 1;
-        self.oracle.stand_in_line(self.ids, wait);
-        self.lines.push((self.ids, key, waker));
-    }
-
-    fn reserve(&mut self, fx: &mut Effects) {
-        let (waker_id, waker) = self.new_waker();
-        match self.engine.reserve_or_wait(waker, fx) {
-            None => assert!(self.oracle.phase > Phase::Open),
-            Some(Ok(permit)) => {
-                assert!(self.oracle.phase == Phase::Open && self.oracle.has_room());
-                self.oracle.permits += 1;
-                self.permits.push(permit);
+            Op::Close(seal) => {
+                let phase = if seal { Phase::Sealed } else { Phase::Closed };
+                self.engine.close(phase, fx);
+                self.oracle.close(phase);
             }
-            Some(Err(key)) => {
-                assert!(self.oracle.phase == Phase::Open && !self.oracle.has_room());
-                self.in_line(key, waker_id, Wait::ForPermit { waker: waker_id });
-            }
-        }
-    }
-
-    fn poll_wait(&mut self, n: usize, other_task: bool) {
-        if self.lines.is_empty() {
-            return;
-        }
-        let at = n % self.lines.len();
-        let (id, key, mut waker_id) = self.lines[at];
-        let mut waker = self.log.waker(waker_id);
-        if other_task {
-            (waker_id, waker) = self.new_waker();
-        }
-        match self.engine.poll_wait(key, &waker) {
-            Poll::Pending => {
-                match self.oracle.waiters.get_mut(&id) {
-                    Some(Wait::ForRoom { waker, .. } | Wait::ForPermit { waker }) => *waker = waker_id,
-                    over => panic!("pending, and {over:?}"),
-                }
-                self.lines[at].2 = waker_id;
-            }
-            Poll::Ready(waited) => {
-                self.lines.swap_remove(at);
-                self.waited(id, waited);
-            }
-        }
-    }
-
-    fn leave_line(&mut self, n: usize, fx: &mut Effects) {
-        if !self.lines.is_empty() {
-            let (id, key, _) = self.lines.swap_remove(n % self.lines.len());
-            let waited = self.engine.leave_line(key, fx);
-            self.waited(id, waited);
-        }
-    }
-
-    fn waited(&mut self, id: usize, waited: Waited<TestCell>) {
-        match (waited, self.oracle.leave_line(id)) {
-            (Waited::Accepted(ticket), Wait::Accepted(number)) => self.accepted(ticket, number),
-            (Waited::Granted(permit), Wait::Granted) => self.permits.push(permit),
-            (Waited::Closed(back), Wait::Closed { cell }) => assert_eq!(back.map(|back| back.lend()), cell),
-            (Waited::Left(back), Wait::ForRoom { cell, .. }) => assert_eq!(back.map(|back| back.lend()), Some(cell)),
-            (Waited::Left(back), Wait::ForPermit { .. }) => assert!(back.is_none()),
-            (waited, expected) => panic!("{waited:?} instead of {expected:?}"),
-        }
-    }
-
-    fn fill(&mut self, n: usize, fx: &mut Effects) {
-        if self.permits.is_empty() {
-            return;
-        }
-        let permit = self.permits.swap_remove(n % self.permits.len());
-        let (id, cell) = self.new_cell();
-        let filled = self.engine.fill(permit, cell, fx).map_err(|back| back.lend());
-        self.oracle.permits -= 1;
-        if self.oracle.phase > Phase::Closed {
-            assert_eq!(filled, Err(id));
-            self.oracle.serve_line();
-        } else {
-            let number = self.oracle.accept(id);
-            self.oracle.balance();
-            self.accepted(filled.expect("a permit that is honoured"), number);
-        }
-    }
-
-    fn release(&mut self, n: usize, fx: &mut Effects) {
-        if !self.permits.is_empty() {
-            self.engine.release(self.permits.swap_remove(n % self.permits.len()), fx);
-            self.oracle.permits -= 1;
-            self.oracle.serve_line();
-            self.oracle.balance();
+            other => unreachable!("not a change to the pool: {other:?}"),
         }
     }
 
@@ -360,6 +200,18 @@ impl World {
         self.tickets.iter().nth(n).map(|(number, ticket)| (*number, *ticket))
     }
 
+    fn cancel(&mut self, n: usize, fx: &mut Effects) {
+        if let Some((number, ticket)) = self.nth_ticket(n) {
+            let found = match self.engine.cancel(ticket, fx) {
+                Cancelled::Waiting(cell) => Found::Waiting(cell.lend()),
+                Cancelled::Running => Found::Running,
+                Cancelled::Ended => Found::Ended,
+            };
+            assert_eq!(found, self.oracle.cancel(number));
+            self.unpublished.extend(matches!(found, Found::Waiting(_)).then_some(1));
+        }
+    }
+
     fn withdraw(&mut self, n: usize, fx: &mut Effects) {
         if let Some((number, ticket)) = self.nth_ticket(n) {
             let withdrawn = self.engine.withdraw(ticket, fx).map(|cell| cell.lend());
@@ -369,19 +221,11 @@ impl World {
     }
 
     pub(crate) fn sweep(&mut self, sweep: Sweep, fx: &mut Effects) {
-        let swept = self.engine.sweep(sweep, fx);
+        let swept: Vec<_> = self.engine.sweep(sweep, fx).iter().map(|cell| cell.lend()).collect();
         let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
-        let (mut waiting, mut running) = (Vec::new(), 0);
-        for swept in swept {
-            match swept {
-                Swept::Waiting(cell) => waiting.push(cell.lend()),
-                Swept::Running(_) => running += 1,
-            }
-        }
-        // What waited comes in the order of acceptance.
-        let (expected, pending) = self.oracle.sweep(bin);
-        assert_eq!((&waiting, running), (&expected, pending));
-        self.unpublished.push(waiting.len());
+        // In the order of acceptance.
+        assert_eq!(swept, self.oracle.sweep(bin));
+        self.unpublished.push(swept.len());
     }
 
     fn poll_idle(&mut self, n: usize) {
@@ -433,7 +277,8 @@ impl World {
         }
         self.apply(Op::Ring);
         let stats = self.engine.snapshot();
-        assert_eq!((stats.in_system, stats.reserved, stats.runners, stats.lent), (0, 0, 0, 0), "{stats:?}");
+        let left = (stats.in_system, stats.reserved, stats.runners, stats.lent, stats.lanes);
+        assert_eq!(left, (0, 0, 0, 0, 0), "{stats:?}");
         assert!(self.oracle.is_idle() && self.oracle.timer == Timer::Off);
         assert_eq!(stats.totals.accepted, stats.totals.ended());
     }

@@ -8,7 +8,7 @@ use crate::support::{Act, Answer, Launch, Model, Parker, Pool};
 /// Seen to fail: the freed place is not handed to the line.
 #[test]
 fn one_room() {
-    Model::new("one_room", 2_700).check(|| {
+    Model::new("one_room", 5_500).check(|| {
         let pool = Pool::new(1, 1, Launch::Threads);
         for id in 0..2 {
             pool.spawn(move |pool| {
@@ -30,7 +30,7 @@ fn one_room() {
 /// Seen to fail: those in line are turned away without being woken.
 #[test]
 fn blocked_then_closed() {
-    Model::small("blocked_then_closed", 17).check(|| {
+    Model::small("blocked_then_closed", 34).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         pool.spawn(|pool| {
@@ -50,7 +50,7 @@ fn blocked_then_closed() {
 /// Seen to fail: a closed pool still has a line.
 #[test]
 fn blocked_freed_and_closed() {
-    Model::new("blocked_freed_and_closed", 1_700).check(|| {
+    Model::new("blocked_freed_and_closed", 3_400).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -77,7 +77,7 @@ fn blocked_freed_and_closed() {
 /// Seen to fail: a permit that is given back is not handed to the line.
 #[test]
 fn give_up_in_line() {
-    Model::new("give_up_in_line", 170).check(|| {
+    Model::new("give_up_in_line", 340).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -103,7 +103,7 @@ fn give_up_in_line() {
 /// Seen to fail: the new waker is stored without looking whether the wait has just ended.
 #[test]
 fn another_waker_in_line() {
-    Model::small("another_waker_in_line", 110).check(|| {
+    Model::small("another_waker_in_line", 230).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -126,7 +126,7 @@ fn another_waker_in_line() {
 /// Seen to fail: a revoked permit keeps its place.
 #[test]
 fn permit_and_shutdown() {
-    Model::small("permit_and_shutdown", 8).check(|| {
+    Model::small("permit_and_shutdown", 16).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let Err(Answer::Granted(permit)) = pool.reserve(&Parker::new()) else { panic!("an empty pool has room") };
         pool.spawn(move |pool| match pool.fill(permit, pool.job(0, &[Act::Succeed])) {
@@ -145,7 +145,7 @@ fn permit_and_shutdown() {
 /// Seen to fail: a permit's place is handed to the line without a look for a runner.
 #[test]
 fn permit_dropped() {
-    Model::small("permit_dropped", 420).check(|| {
+    Model::small("permit_dropped", 850).check(|| {
         let pool = Pool::new(1, 1, Launch::Threads);
         let Err(Answer::Granted(permit)) = pool.reserve(&Parker::new()) else { panic!("an empty pool has room") };
         pool.spawn(move |pool| pool.release(permit));
@@ -164,7 +164,7 @@ fn permit_dropped() {
 /// Seen to fail: those who come last in line are served first.
 #[test]
 fn two_end_two_wait() {
-    Model::new("two_end_two_wait", 1_000).check(|| {
+    Model::new("two_end_two_wait", 2_100).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let running = [0, 1].map(|id| pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for two"));
         let runners = [0, 1].map(|_| pool.owed_runner().expect("two slots are free"));

@@ -26,15 +26,31 @@ fn opened(pool: &Arc<Pool>) -> Runner {
     pool.owed_runner().expect("a job is ready")
 }
 
-/// The job with which a runner begins.
-const OPENER: usize = 9;
+/// A runner that has found two jobs to be short, and has none at present. Whoever else was asked for has left.
+fn swift(pool: &Arc<Pool>, burst: usize) -> Runner {
+    let mut runner = opened(pool);
+    drop(pool.try_submit(pool.job(OPENER + 1, &[Act::Succeed])).expect("there is room"));
+    pool.claim_at_once(burst);
+    runner.serve();
+    runner.serve();
+    while let Some(helper) = pool.owed_runner() {
+        helper.work();
+    }
+    while let Some(timer) = pool.owed_timer() {
+        timer.run();
+    }
+    runner
+}
+
+/// The jobs with which a runner begins.
+const OPENER: usize = 90;
 
 /// A job of a batch is cancelled while the one before it becomes pending for good: it does not wait for that.
 ///
 /// Seen to fail: what was taken along cannot be taken back.
 #[test]
 fn batch_and_cancel() {
-    Model::new("batch_and_cancel", 670).check(|| {
+    Model::new("batch_and_cancel", 450).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -54,7 +70,7 @@ fn batch_and_cancel() {
 /// Seen to fail: a runner starts what has been taken back.
 #[test]
 fn batch_started_and_cancelled() {
-    Model::small("batch_started_and_cancelled", 170).check(|| {
+    Model::small("batch_started_and_cancelled", 290).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -73,13 +89,15 @@ fn batch_started_and_cancelled() {
 /// Seen to fail: a job that has been started can be taken back.
 #[test]
 fn batch_started_and_swept() {
-    Model::small("batch_started_and_swept", 110).check(|| {
+    Model::small("batch_started_and_swept", 3_000).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
         pool.settle_up();
         let outcomes = handles.map(|handle| handle.wait().bin);
-        assert!(outcomes.iter().all(|bin| matches!(bin, Bin::Succeeded | Bin::Returned)), "{outcomes:?}");
+        // Aborted: it had been taken from its cell, and not yet been started.
+        let known = |bin: &Bin| matches!(bin, Bin::Succeeded | Bin::Returned | Bin::Aborted);
+        assert!(outcomes.iter().all(known), "{outcomes:?}");
         assert_eq!(pool.harvested().len(), outcomes.iter().filter(|bin| **bin == Bin::Returned).count());
         pool.assert_idle(4);
         pool.assert_conserved();
@@ -91,7 +109,7 @@ fn batch_started_and_swept() {
 /// Seen to fail: a job that has run out of time still counts among those that runners have.
 #[test]
 fn batch_started_and_expired() {
-    Model::new("batch_started_and_expired", 140).check(|| {
+    Model::new("batch_started_and_expired", 210).check(|| {
         let pool = Pool::with(Limits { deadline: Some(10), ..limits(1, 2) }, Launch::Later);
         pool.claim_at_once(2);
         let mut runner = opened(&pool);
@@ -120,7 +138,7 @@ fn batch_started_and_expired() {
 /// Seen to fail: a value that comes back from an attempt is held for anybody at once.
 #[test]
 fn batch_parked_and_cancelled() {
-    Model::small("batch_parked_and_cancelled", 390).check(|| {
+    Model::small("batch_parked_and_cancelled", 250).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Retry(100)]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -139,12 +157,13 @@ fn batch_parked_and_cancelled() {
 /// Seen to fail: a value that comes back from an attempt is held for anybody at once.
 #[test]
 fn batch_parked_and_swept() {
-    Model::small("batch_parked_and_swept", 76).check(|| {
+    Model::small("batch_parked_and_swept", 1_200).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Retry(100)]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
         pool.settle_up();
-        assert!(matches!(second.wait().bin, Bin::Returned | Bin::Failed));
+        // Aborted: its runner heard of the sweep before it would have parked the job.
+        assert!(matches!(second.wait().bin, Bin::Returned | Bin::Failed | Bin::Aborted));
         drop(first);
         pool.assert_idle(3);
         pool.assert_conserved();
@@ -156,7 +175,7 @@ fn batch_parked_and_swept() {
 /// Seen to fail: a runner counts as busy with a batch that has been taken back.
 #[test]
 fn batch_taken_back_and_sampled() {
-    Model::new("batch_taken_back_and_sampled", 3_800).check(|| {
+    Model::new("batch_taken_back_and_sampled", 6_100).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Retry(0), Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(move |_| second.cancel());
@@ -177,12 +196,10 @@ fn batch_taken_back_and_sampled() {
 /// Seen to fail: the alarms of jobs that were taken along start no timer.
 #[test]
 fn batch_and_deadline() {
-    Model::new("batch_and_deadline", 430).check(|| {
-        let limits = Limits { parallelism: 1, deadline: Some(10), ..limits(2, 3) };
+    Model::new("batch_and_deadline", 600).check(|| {
+        let limits = Limits { threads: 1, deadline: Some(10), ..limits(2, 3) };
         let pool = Pool::with(limits, Launch::Later);
-        pool.claim_at_once(2);
-        let mut runner = opened(&pool);
-        runner.serve();
+        let runner = swift(&pool, 2);
         let first = pool.try_submit(pool.job(0, &[Act::Block])).expect("there is room");
         let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room");
         pool.launch(Launch::Threads);
@@ -192,7 +209,7 @@ fn batch_and_deadline() {
         pool.unblock();
         pool.settle_up();
         assert!(matches!(first.wait().bin, Bin::Succeeded | Bin::TimedOut));
-        pool.assert_idle(3);
+        pool.assert_idle(4);
         pool.assert_conserved();
     });
 }
@@ -202,7 +219,7 @@ fn batch_and_deadline() {
 /// Seen to fail: a job that is parked has its old alarm still.
 #[test]
 fn batch_parked_with_a_deadline() {
-    Model::new("batch_parked_with_a_deadline", 11_000).check(|| {
+    Model::new("batch_parked_with_a_deadline", 15_000).check(|| {
         let limits = Limits { deadline: Some(50), ..limits(1, 3) };
         let pool = Pool::with(limits, Launch::Later);
         pool.claim_at_once(2);
@@ -228,7 +245,7 @@ fn batch_parked_with_a_deadline() {
 /// Seen to fail: what is given back may have been taken back.
 #[test]
 fn batch_and_sweep() {
-    Model::small("batch_and_sweep", 110).check(|| {
+    Model::small("batch_and_sweep", 700).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Pend], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -247,11 +264,9 @@ fn batch_and_sweep() {
 /// Seen to fail: a job that is pending keeps what was claimed with it.
 #[test]
 fn batch_given_back() {
-    Model::new("batch_given_back", 31_000).check(|| {
+    Model::new("batch_given_back", 49_000).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
-        let mut runner = opened(&pool);
-        pool.claim_at_once(2);
-        runner.serve();
+        let runner = swift(&pool, 2);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("there is room");
         let claimed = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room");
         assert!(pool.owed_runner().is_none(), "one runner is enough while jobs are short");
@@ -265,7 +280,7 @@ fn batch_given_back() {
         pending.cancel();
         pool.settle_up();
         assert_eq!(pending.wait().bin, Bin::Cancelled);
-        pool.assert_idle(4);
+        pool.assert_idle(5);
         pool.assert_conserved();
     });
 }
@@ -273,26 +288,23 @@ fn batch_given_back() {
 /// A runner that has found jobs to be short leaves while another's job is pending for good and one is submitted: that
 /// is run, though the runtime has one thread only.
 ///
-/// Seen to fail: a pending job's runner counts as one that is being polled.
+/// Seen to fail: a runner that has left counts as swift still.
 #[test]
 fn short_beside_pending() {
-    Model::new("short_beside_pending", 3_100).check(|| {
+    Model::new("short_beside_pending", 1_400).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let first = pool.owed_runner().expect("a job is ready");
-        let short = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for three");
-        let second = pool.owed_runner().expect("the second slot is free");
-        pool.claim_at_once(2);
+        let second = swift(&pool, 2);
         pool.launch(Launch::Threads);
         pool.spawn(|_| first.work());
         pool.spawn(|_| second.work());
-        assert_eq!(short.wait().bin, Bin::Succeeded);
-        let submitted = pool.try_submit(pool.job(2, &[Act::Succeed])).expect("there is room for three");
+        let submitted = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for three");
         assert_eq!(submitted.wait().bin, Bin::Succeeded);
         pending.cancel();
         pool.settle_up();
         assert_eq!(pending.wait().bin, Bin::Cancelled);
-        pool.assert_idle(3);
+        pool.assert_idle(4);
         pool.assert_conserved();
     });
 }
@@ -302,7 +314,7 @@ fn short_beside_pending() {
 /// Seen to fail: the pool counts as empty although a runner has outcomes to store.
 #[test]
 fn batch_and_drain() {
-    Model::small("batch_and_drain", 18).check(|| {
+    Model::small("batch_and_drain", 37).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Panic]]);
         let cells = [handles[0].named().1, handles[1].named().1];
         pool.spawn(|_| runner.work());
@@ -322,7 +334,7 @@ fn batch_and_drain() {
 /// Seen to fail: the pool counts as empty once the lost runner has been counted out.
 #[test]
 fn batch_lost() {
-    Model::small("batch_lost", 47).check(|| {
+    Model::small("batch_lost", 95).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Pend], &[Act::Succeed]]);
         let cells = [handles[0].named().1, handles[1].named().1];
         pool.launch(Launch::Refuse);
@@ -343,7 +355,7 @@ fn batch_lost() {
 /// Seen to fail: the jobs inside are read in one lock operation, and the totals in another.
 #[test]
 fn batch_sampled() {
-    Model::small("batch_sampled", 52).check(|| {
+    Model::small("batch_sampled", 100).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Retry(0), Act::Succeed], &[Act::Yield]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| {

@@ -38,7 +38,7 @@ fn settle(cell: &Completion, outcome: Outcome) {
 /// Seen to fail: a new waker is stored without looking whether the outcome has just come.
 #[test]
 fn settle_and_poll() {
-    Model::small("settle_and_poll", 27).check(|| {
+    Model::small("settle_and_poll", 55).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || settle(&settler, outcome));
@@ -64,7 +64,7 @@ fn settle_and_poll() {
 /// Seen to fail: a reader that leaves is not noted.
 #[test]
 fn settle_and_detach() {
-    Model::small("settle_and_detach", 16).check(|| {
+    Model::small("settle_and_detach", 33).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || settle(&settler, outcome));
@@ -88,7 +88,7 @@ fn settle_and_detach() {
 /// Seen to fail: an outcome wakes nobody.
 #[test]
 fn settle_and_look() {
-    Model::new("settle_and_look", 870).check(|| {
+    Model::new("settle_and_look", 1_700).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || settle(&settler, outcome));

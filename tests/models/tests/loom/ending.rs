@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Parker, Pool};
 /// Seen to fail: only one of those who wait is told.
 #[test]
 fn two_drain() {
-    Model::new("two_drain", 1_500).check(|| {
+    Model::new("two_drain", 3_100).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -32,7 +32,7 @@ fn two_drain() {
 /// Seen to fail: a wait that is over begins anew when it is polled.
 #[test]
 fn drain_given_up() {
-    Model::small("drain_given_up", 190).check(|| {
+    Model::small("drain_given_up", 380).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -58,7 +58,7 @@ fn drain_given_up() {
 /// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn drain_and_withdraw() {
-    Model::small("drain_and_withdraw", 33).check(|| {
+    Model::small("drain_and_withdraw", 66).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -80,7 +80,7 @@ fn drain_and_withdraw() {
 /// Seen to fail: a closed pool admits.
 #[test]
 fn close_and_submit() {
-    Model::new("close_and_submit", 160).check(|| {
+    Model::new("close_and_submit", 320).check(|| {
         let pool = Pool::new(1, 2, Launch::Threads);
         pool.spawn(|pool| {
             pool.close(Phase::Closed);
@@ -103,7 +103,7 @@ fn close_and_submit() {
 /// Seen to fail: a pool that was swept out admits.
 #[test]
 fn sweep_and_submit() {
-    Model::new("sweep_and_submit", 2_900).check(|| {
+    Model::new("sweep_and_submit", 18_000).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -134,7 +134,7 @@ fn sweep_and_submit() {
 /// Seen to fail: a swept job keeps its place.
 #[test]
 fn two_sweep() {
-    Model::small("two_sweep", 19).check(|| {
+    Model::small("two_sweep", 38).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");
@@ -154,7 +154,7 @@ fn two_sweep() {
 /// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn drain_and_sweep() {
-    Model::new("drain_and_sweep", 890).check(|| {
+    Model::new("drain_and_sweep", 9_700).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");

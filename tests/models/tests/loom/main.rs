@@ -26,6 +26,7 @@ mod batching;
 mod cancelling;
 mod cell;
 mod ending;
+mod flight;
 mod ledger;
 mod running;
 mod shard;

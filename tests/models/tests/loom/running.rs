@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Parker, Pool};
 /// Seen to fail: the runner looks for work and counts itself out in two lock operations.
 #[test]
 fn last_runner_leaves() {
-    Model::small("last_runner_leaves", 20).check(|| {
+    Model::small("last_runner_leaves", 41).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let mut runner = pool.owed_runner().expect("a job is ready");
@@ -29,7 +29,7 @@ fn last_runner_leaves() {
 /// Seen to fail: a runner that has looked once more is expected still.
 #[test]
 fn last_runner_lingers() {
-    Model::new("last_runner_lingers", 800).check(|| {
+    Model::new("last_runner_lingers", 1_600).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
@@ -46,12 +46,13 @@ fn last_runner_lingers() {
     });
 }
 
-/// A runner looks once more while a job is submitted and the pool is swept out: the job is run, or returned, or refused.
+/// A runner looks once more while a job is submitted and the pool is swept out: the job is run or cut short, or returned,
+/// or refused.
 ///
 /// Seen to fail: a swept job keeps its place.
 #[test]
 fn linger_submit_and_sweep() {
-    Model::new("linger_submit_and_sweep", 2_200).check(|| {
+    Model::new("linger_submit_and_sweep", 7_600).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
@@ -60,7 +61,7 @@ fn linger_submit_and_sweep() {
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
         pool.spawn(|pool| match pool.try_submit(pool.job(1, &[Act::Succeed])) {
-            Ok(handle) => assert!(matches!(handle.wait().bin, Bin::Succeeded | Bin::Returned)),
+            Ok(handle) => assert!(matches!(handle.wait().bin, Bin::Succeeded | Bin::Returned | Bin::Aborted)),
             Err(job) => assert_eq!(job.id, 1),
         });
         pool.settle_up();
@@ -75,7 +76,7 @@ fn linger_submit_and_sweep() {
 /// Seen to fail: a lost runner still counts.
 #[test]
 fn lost_while_lingering() {
-    Model::small("lost_while_lingering", 77).check(|| {
+    Model::small("lost_while_lingering", 150).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
@@ -102,7 +103,7 @@ fn lost_while_lingering() {
 /// Seen to fail: an attempt that has ended keeps its place.
 #[test]
 fn panic_and_submit() {
-    Model::small("panic_and_submit", 71).check(|| {
+    Model::small("panic_and_submit", 140).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Panic])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -124,7 +125,7 @@ fn panic_and_submit() {
 /// Seen to fail: a runner that arrives does not look whether another is needed.
 #[test]
 fn two_slots() {
-    Model::new("two_slots", 190).check(|| {
+    Model::new("two_slots", 390).check(|| {
         let pool = Pool::on_one_thread(2, 2, Launch::Threads);
         let blocked = pool.try_submit(pool.job(0, &[Act::Block])).expect("an empty pool has room");
         let other = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");
@@ -142,7 +143,7 @@ fn two_slots() {
 /// Seen to fail: lending a slot starts no runner.
 #[test]
 fn lend_and_submit() {
-    Model::new("lend_and_submit", 3_700).check(|| {
+    Model::new("lend_and_submit", 7_200).check(|| {
         let pool = Pool::new(1, 3, Launch::Threads);
         let outer = pool.try_submit(pool.job(0, &[Act::Nest])).expect("an empty pool has room");
         pool.spawn(|pool| {
@@ -163,7 +164,7 @@ fn lend_and_submit() {
 /// Seen to fail: a slot that was lent stays lent.
 #[test]
 fn two_lend() {
-    Model::new("two_lend", 1_000).check(|| {
+    Model::new("two_lend", 2_100).check(|| {
         let pool = Pool::new(1, 4, Launch::Threads);
         let outer = [0, 1].map(|id| pool.try_submit(pool.job(id, &[Act::Nest])).expect("there is room for four"));
         pool.settle_up();
@@ -181,7 +182,7 @@ fn two_lend() {
 /// Seen to fail: a lost runner still counts.
 #[test]
 fn lost_runner() {
-    Model::small("lost_runner", 65).check(|| {
+    Model::small("lost_runner", 130).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -203,7 +204,7 @@ fn lost_runner() {
 /// Seen to fail: the pool goes on although its runtime is gone.
 #[test]
 fn no_runtime() {
-    Model::small("no_runtime", 100).check(|| {
+    Model::small("no_runtime", 210).check(|| {
         let pool = Pool::new(2, 2, Launch::Refuse);
         for id in 0..2 {
             pool.spawn(move |pool| match pool.try_submit(pool.job(id, &[Act::Succeed])) {

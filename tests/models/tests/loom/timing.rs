@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Pool};
 /// Seen to fail: a job that leaves the pool leaves its alarm behind.
 #[test]
 fn retry_and_sweep() {
-    Model::small("retry_and_sweep", 12).check(|| {
+    Model::small("retry_and_sweep", 24).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(5), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -29,7 +29,7 @@ fn retry_and_sweep() {
 /// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn deadline_and_claim() {
-    Model::new("deadline_and_claim", 1_600).check(|| {
+    Model::new("deadline_and_claim", 2_300).check(|| {
         let pool = Pool::with_deadline(1, 1, 10, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let mut timer = pool.owed_timer().expect("every slot is taken and a deadline is set");
@@ -54,7 +54,7 @@ fn deadline_and_claim() {
 /// Seen to fail: an earlier alarm does not wake the timer.
 #[test]
 fn earlier_alarm() {
-    Model::new("earlier_alarm", 8_700).check(|| {
+    Model::new("earlier_alarm", 17_000).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let late = pool.try_submit(pool.job(0, &[Act::Retry(100), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -79,7 +79,7 @@ fn earlier_alarm() {
 /// Seen to fail: the timer leaves and is still expected.
 #[test]
 fn timer_leaves() {
-    Model::small("timer_leaves", 16).check(|| {
+    Model::small("timer_leaves", 33).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(5), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -101,7 +101,7 @@ fn timer_leaves() {
 /// Seen to fail: an idle pool keeps its timer.
 #[test]
 fn timer_of_an_idle_pool() {
-    Model::small("timer_of_an_idle_pool", 16).check(|| {
+    Model::small("timer_of_an_idle_pool", 33).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100)])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -119,7 +119,7 @@ fn timer_of_an_idle_pool() {
 /// Seen to fail: the alarms of queued jobs start no timer.
 #[test]
 fn deadline_in_the_queue() {
-    Model::new("deadline_in_the_queue", 2_900).check(|| {
+    Model::new("deadline_in_the_queue", 5_300).check(|| {
         let pool = Pool::with_deadline(1, 2, 10, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");

@@ -1,8 +1,9 @@
 //! What submitters hold: the outcome to come, and the wait for room.
 
 use super::{Job, JobCell, Outcome, Parker, Pool};
+use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{Effects, Entry, Ticket, Waited};
+use crate::kernel::engine::{Admission, Bin, Effects, Entry, LaneId, Request, Reservation, Ticket, Waited};
 use crate::kernel::slab::Key;
 use std::sync::Arc;
 use std::task::Poll;
@@ -45,7 +46,7 @@ impl Handle {
     }
 
     pub(crate) fn cancel(&self) {
-        self.pool.cancel(self.ticket, &self.cell);
+        self.pool.cancel(self.ticket);
     }
 }
 
@@ -75,9 +76,59 @@ pub(crate) enum Answer {
     Refused(Option<Job>),
 }
 
+/// A job, and on what terms it is to be let in.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    job: Job,
+    lane: Option<LaneId>,
+    deadline: Option<Ticks>,
+}
+
+impl From<Job> for Terms {
+    fn from(job: Job) -> Self {
+        Self { job, lane: None, deadline: None }
+    }
+}
+
+impl Job {
+    /// The job, in the lane of a key.
+    pub(crate) fn keyed(self, key: u64) -> Terms {
+        Terms { lane: Some(LaneId(key)), ..self.into() }
+    }
+
+    /// The job, to be done so long after its acceptance.
+    pub(crate) fn within(self, deadline: Ticks) -> Terms {
+        Terms { deadline: Some(deadline), ..self.into() }
+    }
+}
+
+impl Terms {
+    fn request(self) -> (JobCell, Request<JobCell>) {
+        let Self { job, lane, deadline } = self;
+        let cell = Arc::new(Cell::new(job));
+        (cell.clone(), Request { cell, lane, deadline })
+    }
+}
+
 impl Pool {
+    /// Submits a job if there is room now, or if room may be made for it; otherwise it comes back.
+    pub(crate) fn try_submit(self: &Arc<Self>, job: impl Into<Terms>) -> Result<Handle, Job> {
+        let (cell, request) = job.into().request();
+        let mut fx = Effects::default();
+        let ticket = match self.engine.admit(request, &mut fx) {
+            Admission::Accepted(ticket) => Ok(ticket),
+            Admission::Shedding(ticket, shed) => {
+                self.publish_waiting(&shed, Bin::Shed, &mut fx);
+                Ok(ticket)
+            }
+            Admission::Full(cell) | Admission::Closed(cell) => Err(cell.lend()),
+        };
+        self.apply(&mut fx);
+        ticket.map(|ticket| Handle::new(self, cell, ticket))
+    }
+
     /// Submits a job; waits for room. The job comes back if the pool is closed.
-    pub(crate) fn submit(self: &Arc<Self>, job: Job, parker: &Parker) -> Result<Handle, Job> {
+    pub(crate) fn submit(self: &Arc<Self>, job: impl Into<Terms>, parker: &Parker) -> Result<Handle, Job> {
         let answer = match self.line_up(job, parker) {
             Ok(waiting) => waiting.wait(parker),
             Err(answer) => answer,
@@ -90,10 +141,10 @@ impl Pool {
     }
 
     /// Gets into the line, or an answer at once.
-    pub(crate) fn line_up(self: &Arc<Self>, job: Job, parker: &Parker) -> Result<Waiting, Answer> {
-        let cell = Arc::new(Cell::new(job));
+    pub(crate) fn line_up(self: &Arc<Self>, job: impl Into<Terms>, parker: &Parker) -> Result<Waiting, Answer> {
+        let (cell, request) = job.into().request();
         let mut fx = Effects::default();
-        let entry = self.engine.admit_or_wait(cell.clone(), parker.waker().clone(), &mut fx);
+        let entry = self.engine.admit_or_wait(request, parker.waker().clone(), &mut fx);
         self.apply(&mut fx);
         match entry {
             Entry::Accepted(ticket) => Err(Answer::Accepted(Handle::new(self, cell, ticket))),
@@ -105,13 +156,17 @@ impl Pool {
     /// Gets into the line for a permit, or an answer at once.
     pub(crate) fn reserve(self: &Arc<Self>, parker: &Parker) -> Result<Waiting, Answer> {
         let mut fx = Effects::default();
-        let answer = self.engine.reserve_or_wait(parker.waker().clone(), &mut fx);
+        let answer = match self.engine.reserve(parker.waker().clone(), &mut fx) {
+            Reservation::Granted(permit) => Err(Answer::Granted(permit)),
+            Reservation::Shedding(permit, shed) => {
+                self.publish_waiting(&shed, Bin::Shed, &mut fx);
+                Err(Answer::Granted(permit))
+            }
+            Reservation::Waiting(key) => Ok(Waiting { pool: self.clone(), cell: None, key }),
+            Reservation::Full | Reservation::Closed => Err(Answer::Refused(None)),
+        };
         self.apply(&mut fx);
-        match answer {
-            None => Err(Answer::Refused(None)),
-            Some(Ok(permit)) => Err(Answer::Granted(permit)),
-            Some(Err(key)) => Ok(Waiting { pool: self.clone(), cell: None, key }),
-        }
+        answer
     }
 
     /// Uses a permit; the job comes back if a shutdown has revoked it.

@@ -92,7 +92,7 @@ impl Map {
     pub(crate) fn end(&self, key: u8, load: Load, value: u32) -> bool {
         let mut gone = Gone::new();
         let mut lock = self.lock(key);
-        let Some((key, _)) = lock.end(key.into(), |other| *other == key, |other| *other == load) else { return false };
+        let Some((key, _)) = lock.end(key.into(), |other| *other == load) else { return false };
         match lock.seat(key.into(), |other| *other == key, |key| u64::from(*key), || 0, &mut gone) {
             Seat::Taken(_) => unreachable!("a key that is loading has no live value"),
             Seat::Free(free) => free.insert(key.into(), key, value, NEVER, &mut gone),

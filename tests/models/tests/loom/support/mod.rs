@@ -1,5 +1,6 @@
 //! What the models share: jobs whose fate is recorded, and the pool around the engine, task by task as in `src/pool`.
 
+mod board;
 mod check;
 mod clock;
 mod handle;
@@ -10,6 +11,7 @@ mod pool;
 mod runner;
 mod timer;
 
+pub(crate) use board::{Answer as LoadAnswer, Board, Loader, Nested, REFUSED};
 pub(crate) use check::Model;
 pub(crate) use clock::Manual;
 pub(crate) use handle::{Answer, Handle};

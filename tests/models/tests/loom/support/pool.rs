@@ -1,14 +1,13 @@
 //! The pool around the engine: what `src/pool/shared.rs` and its neighbours do, over loom's threads.
 
 use super::job::Record;
-use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
-use crate::kernel::alarms::Ticks;
-use crate::kernel::cell::{Cell, Signal};
-use crate::kernel::engine::{Bin, Due, Effects, Engine, Limits, Phase, Sweep, Swept, Ticket};
+use super::{Act, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
+use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::engine::{Bin, Cancelled, Due, Effects, Engine, Limits, Overflow, Phase, Sweep, Ticket};
 use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 /// What becomes of the tasks that the engine asks for.
@@ -35,6 +34,10 @@ pub(crate) struct Pool {
     burst: AtomicUsize,
     /// Whether a runner that finds nothing to do looks once more before it leaves.
     lingers: AtomicBool,
+    /// How long an attempt may take from its first wait on, or [`NEVER`].
+    attempt_timeout: AtomicU64,
+    /// How long a job that is asked to end may take for it.
+    grace: AtomicU64,
     harvest: Plain<Vec<Job>>,
     gate: Mutex<Gate>,
 }
@@ -48,7 +51,15 @@ struct Gate {
 
 /// The limits of a pool whose jobs have no deadline.
 pub(crate) fn limits(concurrency: usize, capacity: usize) -> Limits {
-    Limits { concurrency, capacity, max_parked: capacity, parallelism: concurrency, deadline: None }
+    Limits {
+        concurrency,
+        capacity,
+        max_parked: capacity,
+        per_lane: capacity,
+        threads: concurrency,
+        deadline: None,
+        overflow: Overflow::Wait,
+    }
 }
 
 impl Pool {
@@ -63,7 +74,7 @@ impl Pool {
 
     /// A pool whose runtime has one thread.
     pub(crate) fn on_one_thread(concurrency: usize, capacity: usize, launch: Launch) -> Arc<Self> {
-        Self::with(Limits { parallelism: 1, ..limits(concurrency, capacity) }, launch)
+        Self::with(Limits { threads: 1, ..limits(concurrency, capacity) }, launch)
     }
 
     pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
@@ -76,6 +87,8 @@ impl Pool {
             owed_timers: AtomicUsize::new(0),
             burst: AtomicUsize::new(1),
             lingers: AtomicBool::new(false),
+            attempt_timeout: AtomicU64::new(NEVER),
+            grace: AtomicU64::new(0),
             harvest: Plain::default(),
             gate: Mutex::new(Gate::default()),
         })
@@ -104,6 +117,24 @@ impl Pool {
         self.burst.load(Ordering::Relaxed)
     }
 
+    /// From now on an attempt may take so long from its first wait on.
+    pub(crate) fn time_attempts(&self, timeout: Ticks) {
+        self.attempt_timeout.store(timeout, Ordering::Relaxed);
+    }
+
+    pub(super) fn attempt_timeout(&self) -> Ticks {
+        self.attempt_timeout.load(Ordering::Relaxed)
+    }
+
+    /// From now on a job that is asked to end may take so long for it.
+    pub(crate) fn allow_grace(&self, grace: Ticks) {
+        self.grace.store(grace, Ordering::Relaxed);
+    }
+
+    pub(super) fn grace(&self) -> Ticks {
+        self.grace.load(Ordering::Relaxed)
+    }
+
     fn launching(&self) -> Launch {
         *self.launch.lock()
     }
@@ -130,6 +161,11 @@ impl Pool {
         for due in fx.wakers.drain(..) {
             match due {
                 Due::Wake(waker) => waker.wake(),
+                Due::Ring(bell) => {
+                    if let Some(waker) = bell.waker() {
+                        waker.wake();
+                    }
+                }
                 Due::Drop(waker) => drop(waker),
             }
         }
@@ -196,19 +232,6 @@ impl Pool {
         Timer::new(self)
     }
 
-    /// Submits a job if there is room now; otherwise it comes back.
-    pub(crate) fn try_submit(self: &Arc<Self>, job: Job) -> Result<Handle, Job> {
-        use crate::kernel::engine::Admission;
-        let cell = Arc::new(Cell::new(job));
-        let mut fx = Effects::default();
-        let admission = self.engine.admit(cell.clone(), &mut fx);
-        self.apply(&mut fx);
-        match admission {
-            Admission::Accepted(ticket) => Ok(Handle::new(self, cell, ticket)),
-            Admission::Full(cell) | Admission::Closed(cell) => Err(cell.lend()),
-        }
-    }
-
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
     pub(crate) fn publish(&self, cell: &JobCell, id: usize, outcome: Outcome) {
         if let Some(reader) = self.store(cell, id, outcome) {
@@ -225,29 +248,21 @@ impl Pool {
     }
 
     /// Ends a job that waits, or asks its runner to end it.
-    pub(crate) fn cancel(self: &Arc<Self>, ticket: Ticket, cell: &JobCell) {
-        cell.raise(Signal::Cancel);
-        if !self.withdraw(ticket) {
-            let mut fx = Effects::default();
-            self.engine.nudge(ticket, &mut fx);
-            self.apply(&mut fx);
-        }
-    }
-
-    /// Cancels a job that waits; `false` if it runs or has ended.
-    pub(crate) fn withdraw(self: &Arc<Self>, ticket: Ticket) -> bool {
+    pub(crate) fn cancel(self: &Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
-        let withdrawn = self.engine.withdraw(ticket, &mut fx);
-        let waited = withdrawn.is_some();
-        if let Some(cell) = withdrawn {
-            let job = cell.lend();
-            let id = job.id;
-            let outcome = self.outcome(Bin::Cancelled, job);
-            self.publish(&cell, id, outcome);
-            self.engine.published(1, &mut fx);
+        if let Cancelled::Waiting(cell) = self.engine.cancel(ticket, &mut fx) {
+            self.publish_waiting(&cell, Bin::Cancelled, &mut fx);
         }
         self.apply(&mut fx);
-        waited
+    }
+
+    /// Ends a job that waited and that the engine has counted.
+    pub(super) fn publish_waiting(&self, cell: &JobCell, bin: Bin, fx: &mut Effects) {
+        let job = cell.lend();
+        let id = job.id;
+        let outcome = self.outcome(bin, job);
+        self.publish(cell, id, outcome);
+        self.engine.published(1, fx);
     }
 
     /// Admits no more.
@@ -260,20 +275,14 @@ impl Pool {
     /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
     pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
         let mut fx = Effects::default();
-        let mut waited = 0;
-        for swept in self.engine.sweep(sweep, &mut fx) {
-            match swept {
-                Swept::Running(cell) => cell.raise(Signal::Abort),
-                Swept::Waiting(cell) => {
-                    waited += 1;
-                    let job = cell.lend();
-                    let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
-                    let outcome = self.outcome(bin, job);
-                    self.publish(&cell, id, outcome);
-                }
-            }
+        let swept = self.engine.sweep(sweep, &mut fx);
+        for cell in &swept {
+            let job = cell.lend();
+            let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
+            let outcome = self.outcome(bin, job);
+            self.publish(cell, id, outcome);
         }
-        self.engine.published(waited, &mut fx);
+        self.engine.published(swept.len(), &mut fx);
         self.apply(&mut fx);
     }
 

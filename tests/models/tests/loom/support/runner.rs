@@ -1,9 +1,9 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
-use super::{Act, Handle, Job, JobCell, Outcome, Parker, Pool};
+use super::{Act, Handle, Job, JobCell, Manual, Outcome, Parker, Pool};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::cell::Signal;
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Parking, Ticket};
+use crate::kernel::bell::{Bell, Signal};
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Engine, Now, Parking, Ticket, Unparkable};
 use std::sync::Arc;
 
 /// The jobs that nesting jobs submit are numbered from here.
@@ -18,8 +18,18 @@ struct Current {
     lending: bool,
     attempted: bool,
     job: Job,
-    /// Whether the engine knows the waker of this attempt.
-    registered: bool,
+    limit: Limit,
+    seen: Signal,
+}
+
+/// What the attempt's alarm is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Unset,
+    /// The attempt's timeout or the job's deadline, if it has either.
+    Time,
+    /// The time that a job has to end when it is asked to.
+    Grace,
 }
 
 /// A job that has ended, not yet counted or published.
@@ -51,7 +61,7 @@ pub(crate) struct Runner {
     current: Option<Current>,
 }
 
-fn ended(settled: &[Settlement]) -> impl Iterator<Item = Ended> {
+fn ended(settled: &[Settlement]) -> impl ExactSizeIterator<Item = Ended> {
     settled.iter().map(|settlement| settlement.ended)
 }
 
@@ -62,7 +72,7 @@ impl Runner {
             pool: pool.clone(),
             parker: Parker::new(),
             arrived: false,
-            batch: Batch::new(),
+            batch: Batch::new(Arc::new(Bell::new())),
             settled: Vec::new(),
             fx: Effects::default(),
             current: None,
@@ -72,6 +82,8 @@ impl Runner {
     /// Arrives, and claims if there is something to claim.
     pub(crate) fn arrive(pool: &Arc<Pool>) -> Self {
         let mut runner = Self::starting(pool);
+        let before = runner.batch.bell().attend(Some(runner.parker.waker().clone()));
+        assert!(before.is_none(), "a new runner has no waker yet");
         runner.claim();
         runner
     }
@@ -100,7 +112,7 @@ impl Runner {
     /// Begins another look before it leaves, if such looks are taken and no runner is starting: [`work`](Self::work)
     /// goes on with it, unless the runtime drops the runner meanwhile.
     pub(crate) fn linger(&mut self) -> bool {
-        let lingers = self.pool.lingers() && self.pool.engine.linger();
+        let lingers = self.pool.lingers() && self.pool.engine.linger(&mut self.batch);
         self.arrived = !lingers;
         lingers
     }
@@ -113,7 +125,8 @@ impl Runner {
             }
         }
         self.batch.burst = self.pool.burst();
-        self.pool.engine.turn(ended(&self.settled), &mut self.batch, &mut self.fx);
+        let now = Now::unread(self.pool.engine.clock());
+        self.pool.engine.turn(ended(&self.settled), &mut self.batch, &now, &mut self.fx);
         self.publish();
     }
 
@@ -125,6 +138,9 @@ impl Runner {
     /// Leaves, if there is still nothing to do.
     fn leave(&mut self) -> bool {
         let left = self.pool.engine.leave(&mut self.batch, &mut self.fx);
+        if left {
+            drop(self.batch.bell().attend(None));
+        }
         self.pool.apply(&mut self.fx);
         left
     }
@@ -138,12 +154,13 @@ impl Runner {
 
     /// Takes a claimed job and makes the attempt. `None`: the job has been taken back.
     fn begin(&mut self, claim: Claim<JobCell>) -> Option<End> {
-        let Claim { ticket, cell, deadline, late } = claim;
-        let job = cell.start()?;
-        let signal = cell.signal();
+        let Claim { ticket, cell, deadline, late, recalls } = claim;
+        self.batch.bell().begin(ticket.number);
+        let job = cell.start(recalls)?;
+        let signal = self.batch.bell().signal();
         let late = late || (deadline != NEVER && deadline <= self.pool.engine.clock().now());
         let attempted = !late && signal == Signal::Run;
-        self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+        self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
         Some(match signal {
             Signal::Run if late => End::Ended(Bin::TimedOut),
             Signal::Run => self.attempt(),
@@ -160,14 +177,14 @@ impl Runner {
             Act::Succeed => End::Ended(Bin::Succeeded),
             Act::Panic => End::Ended(Bin::Panicked),
             Act::Retry(due) => End::Retry(due),
-            Act::Yield => self.pending(false).map_or(End::Ended(Bin::Succeeded), End::Stopped),
+            Act::Yield => self.pending(false).unwrap_or(End::Ended(Bin::Succeeded)),
             Act::Block => {
                 self.pool.block(&self.parker);
                 End::Ended(Bin::Succeeded)
             }
             Act::Pend => loop {
-                if let Some(signal) = self.pending(false) {
-                    return End::Stopped(signal);
+                if let Some(end) = self.pending(false) {
+                    return end;
                 }
                 self.parker.park();
             },
@@ -177,15 +194,15 @@ impl Runner {
 
     /// Submits another job and waits for it, with the slot lent.
     fn nest(&mut self) -> End {
-        if let Some(signal) = self.pending(false) {
-            return End::Stopped(signal);
+        if let Some(end) = self.pending(false) {
+            return end;
         }
         let pool = self.pool.clone();
         let id = NESTED + self.current().job.id;
         let inner: Handle = pool.try_submit(pool.job(id, &[Act::Succeed])).expect("there is room for the inner job");
         while inner.poll(&self.parker).is_pending() {
-            if let Some(signal) = self.pending(true) {
-                return End::Stopped(signal);
+            if let Some(end) = self.pending(true) {
+                return end;
             }
             self.parker.park();
         }
@@ -193,19 +210,55 @@ impl Runner {
     }
 
     /// The handler's future is pending: may it go on? `waiting`: for another job of the pool.
-    fn pending(&mut self, waiting: bool) -> Option<Signal> {
+    fn pending(&mut self, waiting: bool) -> Option<End> {
         self.lend(waiting);
-        let mut signal = Signal::Run;
-        if !std::mem::replace(&mut self.current().registered, true) {
-            let current = self.current.as_ref().expect("an attempt has a current job");
-            let suspended = (current.ticket, current.cell.clone(), self.parker.waker().clone());
-            if self.pool.engine.suspend(suspended, ended(&self.settled), &mut self.batch, &mut self.fx) {
-                signal = Signal::Abort;
-            }
-            self.publish();
+        if self.current().limit == Limit::Unset {
+            self.begin_to_wait();
         }
-        signal = signal.max(self.current().cell.signal());
-        (signal > Signal::Run).then_some(signal)
+        if self.batch.bell().is_quiet() { None } else { self.rung() }
+    }
+
+    /// Holds up no other job, and has the attempt's time kept.
+    fn begin_to_wait(&mut self) {
+        let timeout = match self.pool.attempt_timeout() {
+            NEVER => NEVER,
+            timeout => self.pool.engine.clock().now() + timeout,
+        };
+        let due = self.current().deadline.min(timeout);
+        self.current().limit = Limit::Time;
+        if due != NEVER || !self.settled.is_empty() || Engine::<JobCell, Manual>::must_stall(&self.batch) {
+            self.stall(due);
+        }
+    }
+
+    fn stall(&mut self, due: Ticks) {
+        let ticket = self.current().ticket;
+        self.pool.engine.stall(ticket, due, ended(&self.settled), &mut self.batch, &mut self.fx);
+        self.publish();
+    }
+
+    /// Something is asked of the job, or its time is up.
+    fn rung(&mut self) -> Option<End> {
+        let signal = self.batch.bell().signal();
+        if signal > self.current().seen {
+            self.current().seen = signal;
+            let grace = self.pool.grace();
+            if grace == 0 {
+                return Some(End::Stopped(signal));
+            }
+            if self.current().limit != Limit::Grace {
+                self.current().limit = Limit::Grace;
+                let now = self.pool.engine.clock().now();
+                self.stall(now + grace);
+            }
+        }
+        if !self.batch.bell().take_due() {
+            return None;
+        }
+        Some(match self.current().limit {
+            Limit::Grace => End::Stopped(self.current().seen),
+            Limit::Unset | Limit::Time => End::Ended(Bin::TimedOut),
+        })
     }
 
     fn lend(&mut self, waiting: bool) {
@@ -225,32 +278,29 @@ impl Runner {
         self.lend(false);
         match end {
             End::Ended(bin) => self.settle(bin),
-            End::Stopped(Signal::Cancel) => self.settle(Bin::Cancelled),
-            End::Stopped(_) => self.settle(Bin::Aborted),
-            End::Retry(due) => match self.current().cell.signal() {
+            End::Stopped(signal) => self.stopped(signal),
+            End::Retry(due) => match self.batch.bell().signal() {
                 Signal::Run => self.park(due),
-                signal => self.conclude(End::Stopped(signal)),
+                signal => self.stopped(signal),
             },
         }
     }
 
+    fn stopped(&mut self, signal: Signal) {
+        self.settle(if signal == Signal::Cancel { Bin::Cancelled } else { Bin::Aborted });
+    }
+
     fn park(&mut self, due: Ticks) {
-        let Current { ticket, cell, deadline, lending, attempted, job, registered } =
+        let Current { ticket, cell, deadline, attempted, job, .. } =
             self.current.take().expect("only a current job is parked");
         cell.give_back(job);
         let parking = Parking { ticket, cell: cell.clone(), due, deadline };
         match self.pool.engine.park(parking, ended(&self.settled), &mut self.batch, &mut self.fx) {
-            Ok(()) => {
-                if cell.signal() == Signal::Cancel {
-                    // Cancel: asked for while no list had the job.
-                    self.pool.withdraw(ticket);
-                }
-                self.publish();
-            }
-            Err(_) => {
+            Ok(()) => self.publish(),
+            Err(why) => {
                 let job = cell.lend();
-                self.current = Some(Current { ticket, cell, deadline, lending, attempted, job, registered });
-                self.settle(Bin::Failed);
+                self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
+                self.settle(if why == Unparkable::Cancelled { Bin::Cancelled } else { Bin::Failed });
             }
         }
     }
@@ -261,25 +311,31 @@ impl Runner {
         let (id, ended) = (job.id, Ended { key: ticket.key, bin, attempted });
         let outcome = self.pool.outcome(bin, job);
         self.settled.push(Settlement { ended, cell, outcome, id });
+        self.batch.bell().end();
     }
 
     /// Its runtime drops it, in the middle of the attempt at its first claimed job, if it has one, or while it lingers.
     pub(crate) fn lose(mut self) {
         let mut attempted = true;
-        while let Some(Claim { ticket, cell, deadline, .. }) = self.batch.claims.pop_front() {
-            if let Some(job) = cell.start() {
-                self.current =
-                    Some(Current { ticket, cell, deadline, lending: false, attempted, job, registered: false });
+        drop(self.batch.bell().attend(None));
+        while let Some(Claim { ticket, cell, deadline, recalls, .. }) = self.batch.claims.pop_front() {
+            if let Some(job) = cell.start(recalls) {
+                self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
                 self.settle(Bin::Aborted);
             }
             attempted = false;
         }
         let count = self.settled.len();
-        let ended: Vec<_> = ended(&self.settled).collect();
-        self.pool.engine.lose_runner(self.arrived, ended.into_iter(), &self.batch, &mut self.fx);
+        self.pool.engine.lose_runner(self.arrived, ended(&self.settled), &mut self.batch, &mut self.fx);
         self.publish();
         self.pool.engine.published(count, &mut self.fx);
         self.pool.apply(&mut self.fx);
         self.pool.abandon();
+    }
+}
+
+impl Current {
+    fn new((ticket, cell, deadline): (Ticket, JobCell, Ticks), attempted: bool, job: Job) -> Self {
+        Self { ticket, cell, deadline, lending: false, attempted, job, limit: Limit::Unset, seen: Signal::Run }
     }
 }

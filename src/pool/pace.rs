@@ -1,0 +1,71 @@
+//! How fast a runner gets through its jobs: how many it claims at once, and when it lets other tasks run.
+
+use super::shared::{PoolClock, ticks};
+use crate::kernel::alarms::Ticks;
+use crate::kernel::engine::Now;
+use crate::rt::Others;
+use std::time::Duration;
+
+/// The most jobs that are claimed at once.
+const MAX_BURST: usize = 32;
+
+/// After so many jobs a runner lets other tasks run, as tokio's own budget does; after `QUICK` if they took next to no
+/// time, so that short jobs do not pay for many rests.
+const SERVED: u32 = 128;
+const QUICK: u32 = 1024;
+
+/// A batch that takes longer than this is too large.
+const SHORT: Duration = Duration::from_micros(100);
+
+/// How fast a runner gets through its jobs.
+pub(super) struct Pace {
+    /// When the batch was claimed; `None` if its length says nothing about jobs being short.
+    began: Option<Ticks>,
+    /// Whether a job of the batch has waited.
+    pub(super) waited: bool,
+    /// Jobs since other tasks have last had their turn, and when that was.
+    pub(super) served: u32,
+    rested: Ticks,
+    /// Jobs since the runner last found the queue empty.
+    pub(super) spell: u32,
+    /// Whether the runtime has one thread: whoever submits runs when the runner does not.
+    alone: bool,
+}
+
+/// A runner that has found so many jobs in a row looks once more before it leaves: it has overtaken a submitter that is
+/// still at it, and the next runner would cost a spawn and the wake-up of a thread.
+const LINGER: u32 = 2;
+
+impl Pace {
+    pub(super) const fn new(threads: usize) -> Self {
+        Self { began: None, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+    }
+
+    /// Whom to let run, if anybody, before looking once more at a queue that was found empty or was not looked at.
+    pub(super) fn others(&mut self, rests: bool) -> Option<Others> {
+        let spell = std::mem::take(&mut self.spell);
+        if self.alone && !rests {
+            return (spell > 0).then_some(Others::Ready);
+        }
+        (rests || spell >= LINGER).then_some(Others::All)
+    }
+
+    /// Chooses how many jobs to claim at once, more while all of a batch together were short, and whether to let other
+    /// tasks run first. A job that has waited has done that already.
+    #[inline]
+    pub(super) fn chooses_rest(&mut self, burst: &mut usize, now: &Now<'_, PoolClock>) -> bool {
+        if std::mem::take(&mut self.waited) {
+            (self.began, self.served, *burst) = (None, 0, 1);
+            return false;
+        }
+        let now = now.ticks();
+        let short = self.began.is_some_and(|began| now.saturating_sub(began) <= ticks(SHORT));
+        *burst = if short { (*burst * 2).min(MAX_BURST) } else { 1 };
+        self.began = Some(now);
+        let rests = self.served >= QUICK || (self.served >= SERVED && now.saturating_sub(self.rested) > ticks(SHORT));
+        if self.served == 0 || rests {
+            (self.served, self.rested) = (0, now);
+        }
+        rests
+    }
+}

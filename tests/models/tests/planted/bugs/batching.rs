@@ -1,0 +1,111 @@
+//! The bugs of the models in `loom/batching.rs`.
+
+use super::*;
+
+pub(super) const BUGS: &[Bug] = &[
+    Bug {
+        model: "batching::batch_and_deadline",
+        what: "the alarms of jobs that were taken along start no timer",
+        file: ENGINE,
+        find: " || self.claimed > self.active",
+        put: "",
+    },
+    Bug {
+        model: "batching::batch_and_cancel",
+        what: "what was taken along cannot be taken back",
+        file: ENDING,
+        find: "Standing::Taken(cell, _) if cell.recall() =>",
+        put: "Standing::Taken(cell, _) if self.phase > Phase::Aborted && cell.recall() =>",
+    },
+    Bug {
+        model: "batching::batch_started_and_cancelled",
+        what: "a runner starts what has been taken back",
+        file: CELL,
+        find: "        if state.recalls != recalls {\n            return None;\n        }\n",
+        put: "",
+    },
+    Bug {
+        model: "batching::batch_and_sweep",
+        what: "what is given back may have been taken back",
+        file: RUNNING,
+        find: "let Some(place) = self.place(ticket) else { continue };",
+        put: "let place = self.place(ticket).expect(\"it is still there\");",
+    },
+    Bug {
+        model: "batching::batch_started_and_swept",
+        what: "a job that has been started can be taken back",
+        file: CELL,
+        find: "        state.recalls += u32::from(held);\n        held",
+        put: "        state.recalls += u32::from(held);\n        true",
+    },
+    Bug {
+        model: "batching::batch_started_and_expired",
+        what: "a job that has run out of time still counts among those that runners have",
+        file: TIMING,
+        find: "                self.claimed -= 1;\n",
+        put: "",
+    },
+    Bug {
+        model: "batching::batch_parked_and_cancelled",
+        what: "a value that comes back from an attempt is held for anybody at once",
+        file: CELL,
+        find: "state.slot = Slot::Back(value);",
+        put: "state.slot = Slot::Held(value);",
+    },
+    Bug {
+        model: "batching::batch_parked_and_swept",
+        what: "a value that comes back from an attempt is held for anybody at once",
+        file: CELL,
+        find: "state.slot = Slot::Back(value);",
+        put: "state.slot = Slot::Held(value);",
+    },
+    Bug {
+        model: "batching::batch_taken_back_and_sampled",
+        what: "a runner counts as busy with a batch that has been taken back",
+        file: LEDGER,
+        find: "let running = self.active.min(self.claimed);",
+        put: "let running = self.active;",
+    },
+    Bug {
+        model: "batching::batch_parked_with_a_deadline",
+        what: "a job that is parked has its old alarm still",
+        file: RUNNING,
+        find: "        let key = parking.ticket.key;\n        state.unwatch(key);\n",
+        put: "        let key = parking.ticket.key;\n",
+    },
+    Bug {
+        model: "batching::batch_given_back",
+        what: "a job that is pending keeps what was claimed with it",
+        file: RUNNING,
+        find: "        state.give_back(batch);\n",
+        put: "",
+    },
+    Bug {
+        model: "batching::short_beside_pending",
+        what: "a runner that has left counts as swift still",
+        file: RUNNING,
+        find: "        self.swift -= usize::from(std::mem::take(&mut batch.swift));\n        if let Some(entry)",
+        put: "        if let Some(entry)",
+    },
+    Bug {
+        model: "batching::batch_and_drain",
+        what: "the pool counts as empty although a runner has outcomes to store",
+        file: ENDING,
+        find: "self.in_system() == 0 && self.runners == 0 &&",
+        put: "self.in_system() == 0 &&",
+    },
+    Bug {
+        model: "batching::batch_lost",
+        what: "the pool counts as empty once the lost runner has been counted out",
+        file: ENDING,
+        find: "self.in_system() == 0 && self.runners == 0 && self.publishing == 0",
+        put: "self.in_system() == 0 && self.runners == 0",
+    },
+    Bug {
+        model: "batching::batch_sampled",
+        what: "the jobs inside are read in one lock operation, and the totals in another",
+        file: LEDGER,
+        find: "        self.state.lock().snapshot()\n",
+        put: "        let inside = self.state.lock().snapshot();\n        PoolStats { totals: self.state.lock().totals, ..inside }\n",
+    },
+];

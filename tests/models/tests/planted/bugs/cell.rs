@@ -1,0 +1,27 @@
+//! The bugs of the models in `loom/cell.rs`.
+
+use super::*;
+
+pub(super) const BUGS: &[Bug] = &[
+    Bug {
+        model: "cell::settle_and_poll",
+        what: "a new waker is stored without looking whether the outcome has just come",
+        file: CELL,
+        find: "        let waker = waker.clone();\n        let mut state = self.state.lock();\n        if let Some(ready) = state.read() {\n            return ready;\n        }\n",
+        put: "        let waker = waker.clone();\n        let mut state = self.state.lock();\n",
+    },
+    Bug {
+        model: "cell::settle_and_detach",
+        what: "a reader that leaves is not noted",
+        file: CELL,
+        find: "        state.detached = true;\n",
+        put: "",
+    },
+    Bug {
+        model: "cell::settle_and_look",
+        what: "an outcome wakes nobody",
+        file: CELL,
+        find: "        state.slot = Slot::Done(outcome);\n        Settled { reader, unread: None }",
+        put: "        state.slot = Slot::Done(outcome);\n        drop(reader);\n        Settled { reader: None, unread: None }",
+    },
+];

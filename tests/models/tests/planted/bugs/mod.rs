@@ -1,0 +1,59 @@
+//! The bugs: for each model, the change to the sources with which it fails. A file of bugs for each file of models.
+
+mod admission;
+mod batching;
+mod cancelling;
+mod cell;
+mod ending;
+mod flight;
+mod ledger;
+mod running;
+mod shard;
+mod timing;
+
+/// A change to one file: the text `find`, which is there once, becomes `put`.
+#[derive(Debug)]
+pub(crate) struct Bug {
+    pub(crate) model: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) find: &'static str,
+    pub(crate) put: &'static str,
+}
+
+const ADMISSION: &str = "src/kernel/engine/admission.rs";
+const BELL: &str = "src/kernel/bell.rs";
+const CELL: &str = "src/kernel/cell.rs";
+const ENDING: &str = "src/kernel/engine/ending.rs";
+const ENGINE: &str = "src/kernel/engine/mod.rs";
+const FLIGHT: &str = "src/kernel/flight.rs";
+const LEDGER: &str = "src/kernel/engine/ledger.rs";
+const LINE: &str = "src/kernel/engine/line.rs";
+const ROOM: &str = "src/kernel/shard/room.rs";
+const RUNNING: &str = "src/kernel/engine/running.rs";
+const SHARD: &str = "src/kernel/shard/mod.rs";
+const TABLE: &str = "src/kernel/shard/table.rs";
+const TIMING: &str = "src/kernel/engine/timing.rs";
+const WAITS: &str = "src/kernel/waits.rs";
+/// What the map's and the pool's own files do is planted in their likeness.
+const BOARD: &str = "tests/models/tests/loom/support/board.rs";
+const MAP: &str = "tests/models/tests/loom/support/map.rs";
+const RUNNER: &str = "tests/models/tests/loom/support/runner.rs";
+
+/// All of them.
+pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
+    [
+        admission::BUGS,
+        batching::BUGS,
+        cancelling::BUGS,
+        cell::BUGS,
+        ending::BUGS,
+        flight::BUGS,
+        ledger::BUGS,
+        running::BUGS,
+        shard::BUGS,
+        timing::BUGS,
+    ]
+    .into_iter()
+    .flatten()
+}

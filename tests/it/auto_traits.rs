@@ -1,4 +1,4 @@
-//! What is `Send`, `Sync`, `Unpin` and `'static`, for jobs that are all, some or none of these.
+//! What is `Send`, `Sync`, `Unpin` and `'static`, for jobs, keys and values that are all, some or none of these.
 //!
 //! Decided at compile time: a type that gains or loses a trait fails to build this file, with the trait named.
 
@@ -7,6 +7,7 @@ use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::MutexGuard;
 
+use flowgate::map::{Iter, Keys, RandomState, Values};
 use flowgate::{
     Attempt, AttemptInfo, Backoff, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Decision, Exhausted,
     Failure, InvalidRetry, Jitter, JobError, JobHandle, JobId, Join, Map, Order, Permit, PoolSink, PoolStats, Report,
@@ -14,6 +15,7 @@ use flowgate::{
     SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, Totals,
     TryJoin, Verdict, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
 };
+use flowgate::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, InvalidMap, MapFull, Ticker};
 
 /// `Send + Sync`.
 type Both = String;
@@ -103,11 +105,37 @@ assert_all!(Sync: SubmitError<Shares>);
 assert_all!(Unpin: Attempt<Both>, SubmitError<Both>, JobError<Both, Both>, Report<Both, Both>, Failure<Both, Both>);
 assert_not!(Unpin: Attempt<Pinned>, SubmitError<Pinned>, Failure<Pinned, Both>);
 
+// A map moves its entries between threads under a lock: they need `Send` and never `Sync`.
+assert_all!(Send, Sync, Unpin: InvalidMap, Ticker, RandomState,
+    ConcurrentMap<Both, Both>, ConcurrentMap<Moves, Moves>, ConcurrentMap<Pinned, Pinned>,
+    Iter<'static, Both, Both, RandomState>, Keys<'static, Both, Moves, RandomState>,
+    Values<'static, Moves, Both, RandomState>, ConcurrentMapBuilder<Stays, Stays>,
+    Compute<Both>, Computed<Both>, MapFull<Both, Both>);
+assert_all!(Send: Iter<'static, Moves, Moves, RandomState>, Compute<Moves>, Computed<Moves>, MapFull<Moves, Moves>);
+assert_not!(Send: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Stays>, ConcurrentMap<Shares, Both>,
+    ConcurrentMap<Both, Shares>, ConcurrentMap<Both, Both, Stays>, ConcurrentMap<Both, Both, Moves>,
+    Iter<'static, Stays, Both, RandomState>, MapFull<Stays, Both>, Compute<Stays>, Computed<Stays>);
+assert_not!(Sync: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Shares>, ConcurrentMap<Both, Both, Moves>,
+    MapFull<Both, Moves>, Compute<Moves>, Computed<Moves>, Iter<'static, Both, Moves, RandomState>);
+assert_all!(Clone: ConcurrentMap<Stays, Stays, Stays>, Ticker, InvalidMap, Compute<Both>, Computed<Both>);
+
 // A policy is shared whatever its errors are.
 assert_all!(Send, Sync, Clone: RetryPolicy<Both>, RetryPolicy<Moves>, RetryPolicy<Stays>);
 assert_all!(Clone: WorkerPool<Stays, Stays, Stays>, WeakPool<Stays, Stays, Stays>, Cx);
 
 fn send<T: Send>(_: T) {}
+
+/// The future of a ticker can be spawned, and an iterator of a map may be kept over an await of such a task.
+#[test]
+fn the_futures_around_a_map_can_be_spawned() {
+    let map = ConcurrentMap::<Moves, Moves>::new();
+    send(Ticker::new().run(std::time::Duration::ZERO));
+    send(async move {
+        let entries = map.keys();
+        tokio::task::yield_now().await;
+        drop(entries);
+    });
+}
 
 /// The futures of the pool's methods can be spawned, with jobs that are `Send` and nothing more.
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
 //! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
+//! | the same for work that computes or blocks, on threads, with or without a runtime | [`WorkerPoolBuilder::build_blocking`] |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |

@@ -1,13 +1,21 @@
 //! The runtime: the only file that names tokio's.
 //!
 //! Everything that runs, sleeps or draws a random number goes through here, so that the rest of the crate
-//! says *what* it waits for and this file says *how*.
+//! says *what* it waits for and this file says *how*: on a tokio runtime, or on threads of its own where there is none.
 
+mod park;
+mod sleeper;
+
+pub(crate) use park::block_on;
+
+use sleeper::Sleeper;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
+
+/// Hand-over of values between threads.
+pub(crate) use crossbeam_channel as channel;
 
 pub(crate) use tokio::time::{Instant, Sleep};
 pub(crate) use tokio_util::sync::CancellationToken;
@@ -26,6 +34,11 @@ impl Runtime {
     pub(crate) fn demand_timer(&self) {
         let _inside = self.0.enter();
         drop(sleep(Duration::ZERO));
+    }
+
+    /// Makes it the current one of the calling thread, until the guard is dropped.
+    pub(crate) fn enter(&self) -> impl Sized + use<'_> {
+        self.0.enter()
     }
 
     /// How many tasks it can poll at the same instant.
@@ -123,24 +136,67 @@ pub(crate) fn after(duration: Duration) -> Instant {
     now.checked_add(duration).unwrap_or(now + FAR)
 }
 
-/// Runs `future` on the calling thread, which sleeps while it is pending.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
-        }
-        // An unpark that came before this makes it return at once; one without a wake-up costs a poll.
-        std::thread::park();
-    }
+/// Starts a thread of the system.
+///
+/// The join handle is let go on purpose: whoever starts one keeps its own account of it.
+pub(crate) fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-struct Unpark(std::thread::Thread);
+/// How many threads the system can run at the same instant.
+pub(crate) fn system_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
+/// Wakes the calling thread from [`park_until`].
+pub(crate) fn thread_waker() -> Waker {
+    park::thread_waker()
+}
+
+/// Sleeps on the calling thread until [`thread_waker`] is woken, or until `until`.
+pub(crate) fn park_until(until: Option<Instant>) {
+    let left = until.map(|until| until.saturating_duration_since(now()));
+    park::park_until(left.map(sleeper::moment_after));
+}
+
+/// Who ends the waits of a pool's callers in time.
+#[derive(Clone, Debug)]
+pub(crate) enum Timekeeper {
+    /// The caller's runtime, or the pool's.
+    Runtime(Runtime),
+    /// The caller's runtime if there is one; else the thread that waits, or one that is started for it.
+    Threads(Arc<Sleeper>),
+}
+
+impl Timekeeper {
+    /// The one of a pool without a runtime. A thread of it will be called `name`.
+    pub(crate) fn threads(name: String) -> Self {
+        Self::Threads(Sleeper::new(name))
+    }
+
+    /// Panics if it cannot keep time.
+    pub(crate) fn demand_timer(&self) {
+        if let Self::Runtime(rt) = self {
+            rt.demand_timer();
+        }
+    }
+
+    /// Ready at `deadline`.
+    pub(crate) async fn sleep_until(&self, deadline: Instant) {
+        let sleeper = match self {
+            Self::Runtime(rt) => return rt.sleep_until(deadline).await,
+            Self::Threads(sleeper) => sleeper,
+        };
+        let parks = poll_fn(|cx| Poll::Ready(park::is_ours(cx.waker()))).await;
+        let runtime = if parks { None } else { Runtime::current() };
+        match runtime.map(|rt| crate::contain::contain(|| rt.sleep_until(deadline))) {
+            Some(Ok(sleep)) => sleep.await,
+            // A runtime without a timer.
+            Some(Err(payload)) => {
+                crate::contain::discard(payload);
+                sleeper.sleep_until(deadline).await;
+            }
+            None => sleeper.sleep_until(deadline).await,
+        }
     }
 }

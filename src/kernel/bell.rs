@@ -29,10 +29,10 @@
 //! by every job that waits once. A runner's waker does not change, so it is known for as long as the runner is.
 //!
 //! # Cost
-//! To begin a job is a store, to look is a load; 24 bytes a runner.
+//! To begin a job is a store, to look is a load; 40 bytes a runner.
 
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
 /// What a running job has been asked to do.
@@ -58,12 +58,21 @@ const NOBODY: u64 = u64::MAX >> NUMBER_SHIFT;
 pub(crate) struct Bell {
     word: AtomicU64,
     waker: Mutex<Option<Waker>>,
+    /// Whether the engine counts the runner as swift. Changed under its lock only.
+    swift: AtomicBool,
+    /// The job that the last patrol found.
+    seen: AtomicU64,
 }
 
 impl Bell {
     /// The bell of a runner that has no job and no task yet.
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(NOBODY << NUMBER_SHIFT), waker: Mutex::new(None) }
+        Self {
+            word: AtomicU64::new(NOBODY << NUMBER_SHIFT),
+            waker: Mutex::new(None),
+            swift: AtomicBool::new(false),
+            seen: AtomicU64::new(NOBODY),
+        }
     }
 
     /// The runner's task is reached through `waker` from here on. Returns the one before.
@@ -120,6 +129,29 @@ impl Bell {
     pub(crate) fn is_quiet(&self) -> bool {
         // Ordering: Acquire, as in `signal`.
         self.word.load(Ordering::Acquire) & (SIGNAL | DUE) == 0
+    }
+
+    /// Whether the runner counts as swift.
+    #[inline]
+    pub(crate) fn is_swift(&self) -> bool {
+        // Ordering: Relaxed. Read and written under the engine's lock; a reader outside may act on an older value.
+        self.swift.load(Ordering::Relaxed)
+    }
+
+    /// Counts the runner as swift, or not. Called under the engine's lock.
+    #[inline]
+    pub(crate) fn set_swift(&self, swift: bool) {
+        // Ordering: Relaxed, see `is_swift`.
+        self.swift.store(swift, Ordering::Relaxed);
+    }
+
+    /// Whether the runner still has the job that it had when this was last asked. Called under the engine's lock.
+    pub(crate) fn is_still(&self) -> bool {
+        // Ordering: Relaxed. Nothing is read through the number, and `seen` is of the caller alone.
+        let number = self.word.load(Ordering::Relaxed) >> NUMBER_SHIFT;
+        let before = self.seen.load(Ordering::Relaxed);
+        self.seen.store(number, Ordering::Relaxed);
+        number != NOBODY && number == before
     }
 
     /// Asks the job `number` to end. The stronger signal stays. `false`: it is not the current one.

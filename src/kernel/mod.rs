@@ -9,6 +9,7 @@
 //! | [`alarms`] | due times in order, from which any can be taken out |
 //! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
+//! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
@@ -17,6 +18,7 @@
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
+pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
 pub(crate) mod shard;

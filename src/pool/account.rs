@@ -1,6 +1,7 @@
 //! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
 
 use super::shared::{JobCell, Outcome, PoolClock, Shared};
+use super::threads::Desk;
 use crate::kernel::bell::Bell;
 use crate::kernel::engine::{Batch, Due, Effects, Ended, Now};
 use std::sync::Arc;
@@ -16,12 +17,39 @@ pub(super) struct Settlement<J, T, E> {
 pub(super) struct Account<J, T, E> {
     pub(super) batch: Batch<JobCell<J, T, E>>,
     pub(super) settled: Vec<Settlement<J, T, E>>,
+    /// On a thread: where outcomes are within reach of others until this tells of them.
+    desk: Option<Arc<Desk<J, T, E>>>,
     pub(super) fx: Effects,
 }
 
 impl<J, T, E> Account<J, T, E> {
-    pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { batch: Batch::new(bell), settled: Vec::new(), fx: Effects::default() }
+    pub(super) fn new(bell: Arc<Bell>, desk: Option<Arc<Desk<J, T, E>>>) -> Self {
+        Self { batch: Batch::new(bell), settled: Vec::new(), desk, fx: Effects::default() }
+    }
+
+    /// Notes that a job has ended.
+    #[inline]
+    pub(super) fn settle(&mut self, settlement: Settlement<J, T, E>) {
+        match &self.desk {
+            Some(desk) if self.batch.burst > 1 => desk.leave(settlement),
+            _ => self.settled.push(settlement),
+        }
+    }
+
+    /// Takes what others could have told of: from here on only the caller can.
+    #[inline]
+    pub(super) fn clear_desk(&mut self) {
+        if let Some(desk) = &self.desk {
+            desk.clear(&mut self.settled);
+        }
+    }
+
+    /// The runner has left.
+    pub(super) fn close_desk(&mut self, shared: &Shared<J, T, E>) {
+        if let Some(desk) = self.desk.take() {
+            desk.clear(&mut self.settled);
+            shared.desks.close(&desk);
+        }
     }
 
     /// What has ended, for the engine to count.
@@ -31,6 +59,7 @@ impl<J, T, E> Account<J, T, E> {
 
     /// Counts what has ended and claims, unless it is time to let others run; then publishes.
     pub(super) fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, now: &Now<'_, PoolClock>, go_on: bool) {
+        self.clear_desk();
         let ended = Self::ended(&self.settled);
         if go_on {
             shared.engine.turn(ended, &mut self.batch, now, &mut self.fx);

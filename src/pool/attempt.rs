@@ -95,7 +95,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
     }
 
     fn stall(&mut self, due: Ticks) {
-        let Account { batch, settled, fx } = &mut *self.account;
+        let Account { batch, settled, fx, .. } = &mut *self.account;
         self.shared.engine.stall(self.current.ticket, due, Account::ended(settled), batch, fx);
         self.account.publish(self.shared);
     }

@@ -3,13 +3,14 @@
 use super::error::{BuildError, JobError};
 use super::handler::{Attempt, ByAttempt, ByHandler, ByState, Exec, Handler, JobFn};
 use super::runner::Runner;
-use super::shared::{DeadLetterHook, Options, PoolClock, Shared, Task, ticks};
+use super::shared::{DeadLetterHook, Launcher, Options, PoolClock, Shared, Task, ticks};
+use super::threads::Threads;
 use super::timer::Timer;
 use super::{Cx, WorkerPool};
 use crate::contain::contain;
 use crate::kernel::engine::{self, Engine, Limits};
 use crate::retry::RetryPolicy;
-use crate::rt::Runtime;
+use crate::rt::{Runtime, Timekeeper};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub enum Overflow {
     DropOldest,
 }
 
+/// How often to look whether a handler on a thread blocks behind which jobs wait that were thought to be short.
+const PATROL: Duration = Duration::from_millis(1);
+
 /// The options of a [`WorkerPool`]; made by [`WorkerPool::builder`].
 ///
 /// | option | default | bounds |
@@ -48,6 +52,8 @@ pub enum Overflow {
 /// | [`attempt_timeout`](Self::attempt_timeout) | none | the time of one attempt |
 /// | [`deadline`](Self::deadline) | none | the time of a job from its acceptance, waits included |
 /// | [`cancel_grace`](Self::cancel_grace) | zero | the time a cancelled attempt may still take |
+/// | [`thread_name`](Self::thread_name) | `flowgate` | the name of the threads of [`build_blocking`](Self::build_blocking) |
+/// | [`thread_keep_alive`](Self::thread_keep_alive) | 10 s | how long such a thread waits for more work |
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerPoolBuilder<J, T, E> {
     concurrency: Option<usize>,
@@ -55,11 +61,13 @@ pub struct WorkerPoolBuilder<J, T, E> {
     overflow: Overflow,
     per_key: Option<usize>,
     max_parked: Option<usize>,
-    retry: Option<RetryPolicy<E>>,
-    attempt_timeout: Option<Duration>,
-    deadline: Option<Duration>,
+    pub(super) retry: Option<RetryPolicy<E>>,
+    pub(super) attempt_timeout: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
     cancel_grace: Duration,
     on_dead_letter: Option<DeadLetterHook<J, E>>,
+    pub(super) thread_name: Option<String>,
+    pub(super) thread_keep_alive: Option<Duration>,
     of: std::marker::PhantomData<fn(J) -> T>,
 }
 
@@ -76,6 +84,8 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
             deadline: None,
             cancel_grace: Duration::ZERO,
             on_dead_letter: None,
+            thread_name: None,
+            thread_keep_alive: None,
             of: std::marker::PhantomData,
         }
     }
@@ -126,21 +136,24 @@ impl<J, T, E> WorkerPoolBuilder<J, T, E> {
     /// How long one attempt may take, above zero, counted from its first await. The attempt's future is then dropped,
     /// and the retry policy decides; the last bin is `timed_out`. There is no retry if the handler had given its
     /// [`Attempt`] away, to a blocking task for example: the job must be back for that
-    /// ([`StopReason::JobKept`](crate::StopReason::JobKept)).
+    /// ([`StopReason::JobKept`](crate::StopReason::JobKept)). Refused by [`build_blocking`](Self::build_blocking): a thread
+    /// cannot be stopped.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
     /// How long a job may be in the pool from its acceptance to its outcome, above zero: queued, running or between
-    /// attempts. Then it ends `TimedOut`, at its next await if it runs. A retry due later than that ends the job now.
+    /// attempts. Then it ends `TimedOut`, at its next await if it runs. A retry due later than that ends the job now. An
+    /// attempt on a thread goes on; it can ask [`Cx::is_cancelled`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
     /// How long an attempt may go on after it was cancelled or the pool aborted, so that a handler which watches
-    /// [`Cx::cancelled`] can tidy up. Zero, the default, drops its future at the next await.
+    /// [`Cx::cancelled`] can tidy up. Zero, the default, drops its future at the next await. With threads it is how much
+    /// longer a shutdown waits for handlers that have been told.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;
         self
@@ -201,12 +214,9 @@ where
 
     fn finish<X: Exec<J, T, E>>(self, exec: X) -> Result<WorkerPool<J, T, E>, BuildError> {
         let mut limits = self.check()?;
+        self.refuse_thread_options()?;
         let rt = Runtime::current().ok_or(BuildError::NoRuntime)?;
-        let timed = self.attempt_timeout.is_some()
-            || self.deadline.is_some()
-            || !self.cancel_grace.is_zero()
-            || self.retry.as_ref().is_some_and(RetryPolicy::retries);
-        if timed && contain(|| rt.demand_timer()).is_err() {
+        if self.is_timed() && contain(|| rt.demand_timer()).is_err() {
             return Err(BuildError::NoTimer);
         }
         let threads = rt.threads();
@@ -219,8 +229,21 @@ where
                 let mut runner = Runner::new(shared, exec.clone(), threads);
                 home.spawn(async move { runner.run().await });
             }
-            Task::Timer => home.spawn(Timer::new(shared).run()),
+            Task::Timer | Task::SpareTimer => home.spawn(Timer::new(shared).run()),
+            // No task of this pool waits for a thread.
+            Task::Threads(_) => {}
         };
+        Ok(self.open(limits, Arc::new(launch), Timekeeper::Runtime(rt), None))
+    }
+
+    /// The pool, all options checked.
+    pub(super) fn open(
+        self,
+        limits: Limits,
+        launcher: Launcher<J, T, E>,
+        time: Timekeeper,
+        threads: Option<Arc<Threads>>,
+    ) -> WorkerPool<J, T, E> {
         let options = Options {
             retry: self.retry.filter(RetryPolicy::retries),
             attempt_timeout: self.attempt_timeout,
@@ -228,11 +251,22 @@ where
             on_dead_letter: self.on_dead_letter,
             overflow: limits.overflow,
         };
-        let engine = Engine::new(limits, PoolClock::new());
-        Ok(WorkerPool { shared: Arc::new(Shared::new(engine, options, Arc::new(launch), rt)) })
+        let mut engine = Engine::new(limits, PoolClock::new());
+        if threads.is_some() {
+            engine = engine.patrolled(ticks(PATROL));
+        }
+        WorkerPool { shared: Arc::new(Shared::new(engine, options, launcher, time, threads)) }
     }
 
-    fn check(&self) -> Result<Limits, BuildError> {
+    /// Whether an option needs a timer.
+    pub(super) fn is_timed(&self) -> bool {
+        self.attempt_timeout.is_some()
+            || self.deadline.is_some()
+            || !self.cancel_grace.is_zero()
+            || self.retry.as_ref().is_some_and(RetryPolicy::retries)
+    }
+
+    pub(super) fn check(&self) -> Result<Limits, BuildError> {
         let slots = format!("1 to {MAX_CONCURRENCY}");
         let concurrency = self.concurrency.ok_or_else(|| refusal("concurrency", "not set", slots.clone()))?;
         if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
@@ -277,7 +311,7 @@ where
     }
 }
 
-fn refusal(option: &'static str, value: impl fmt::Display, allowed: String) -> BuildError {
+pub(super) fn refusal(option: &'static str, value: impl fmt::Display, allowed: String) -> BuildError {
     BuildError::Option { option, value: value.to_string(), allowed }
 }
 
@@ -293,6 +327,8 @@ impl<J, T, E> fmt::Debug for WorkerPoolBuilder<J, T, E> {
             .field("attempt_timeout", &self.attempt_timeout)
             .field("deadline", &self.deadline)
             .field("cancel_grace", &self.cancel_grace)
+            .field("thread_name", &self.thread_name)
+            .field("thread_keep_alive", &self.thread_keep_alive)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::WeakPool;
 use super::shared::Shared;
+use super::threads::Ringer;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
@@ -32,6 +33,8 @@ pub(super) struct Context {
     /// The number of the job, under which the bell tells of it.
     number: AtomicU64,
     bell: Arc<Bell>,
+    /// Of a handler on a thread, which nobody polls: has its tokens cancelled.
+    ringer: Option<Arc<Ringer>>,
 }
 
 #[derive(Default)]
@@ -41,7 +44,12 @@ struct Stop {
 }
 
 impl Context {
-    pub(super) fn new(pool: Weak<dyn Any + Send + Sync>, epoch: Instant, bell: Arc<Bell>) -> Self {
+    pub(super) fn new(
+        pool: Weak<dyn Any + Send + Sync>,
+        epoch: Instant,
+        bell: Arc<Bell>,
+        ringer: Option<Arc<Ringer>>,
+    ) -> Self {
         Self {
             attempt: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
@@ -52,12 +60,13 @@ impl Context {
             snooze: AtomicU64::new(AWAKE),
             number: AtomicU64::new(0),
             bell,
+            ringer,
         }
     }
 
     /// A fresh one for the same runner.
     pub(super) fn successor(&self) -> Self {
-        Self::new(self.pool.clone(), self.epoch, self.bell.clone())
+        Self::new(self.pool.clone(), self.epoch, self.bell.clone(), self.ringer.clone())
     }
 
     /// Forgets what the last attempt left.
@@ -65,9 +74,19 @@ impl Context {
         // Ordering: Relaxed. Whoever touched it has let go of it, and the caller has seen that.
         if self.touched.load(Ordering::Relaxed) {
             self.touched.store(false, Ordering::Relaxed);
-            *self.stop.lock() = Stop::default();
+            self.forget();
             self.snooze.store(AWAKE, Ordering::Relaxed);
         }
+    }
+
+    /// The token of an attempt that is over is told nothing more.
+    fn forget(&self) {
+        let Stop { token, .. } = std::mem::take(&mut *self.stop.lock());
+        if let (Some(ringer), Some(_)) = (&self.ringer, &token) {
+            // Ordering: Relaxed, see `begin`.
+            ringer.forget(self.number.load(Ordering::Relaxed));
+        }
+        discard(token);
     }
 
     /// Begins an attempt.
@@ -104,16 +123,26 @@ impl Context {
 
     fn is_cancelled(&self) -> bool {
         // Ordering: Relaxed, see `begin`. The bell knows of what the runner has not heard yet.
-        self.bell.is_stopped(self.number.load(Ordering::Relaxed)) || self.stop.lock().cancelled
+        self.bell.is_stopped(self.number.load(Ordering::Relaxed)) || self.stop.lock().cancelled || self.is_out_of_time()
+    }
+
+    /// Whether the deadline has passed of an attempt on a thread, which nobody else can tell.
+    fn is_out_of_time(&self) -> bool {
+        self.ringer.is_some() && self.deadline().is_some_and(|deadline| deadline <= rt::now())
     }
 
     fn token(&self) -> CancellationToken {
-        let mut stop = self.stop.lock();
-        self.touch();
-        let token = stop.token.get_or_insert_default().clone();
-        let cancelled = stop.cancelled;
-        drop(stop);
-        if cancelled {
+        let (token, fresh) = {
+            let mut stop = self.stop.lock();
+            self.touch();
+            let fresh = stop.token.is_none();
+            (stop.token.get_or_insert_default().clone(), fresh)
+        };
+        if let Some(ringer) = self.ringer.as_ref().filter(|_| fresh) {
+            // Ordering: Relaxed, see `begin`.
+            ringer.listen(self.number.load(Ordering::Relaxed), token.clone());
+        }
+        if self.is_cancelled() {
             token.cancel();
         }
         token
@@ -129,6 +158,12 @@ impl Context {
         // Ordering: Relaxed. The handler that stored it was polled by the task that reads it.
         let nanos = self.snooze.load(Ordering::Relaxed);
         (nanos != AWAKE).then(|| Duration::from_nanos(nanos))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -190,6 +225,9 @@ impl Cx {
     /// The attempt's future is dropped at once in that case, unless the pool has a `cancel_grace`; so this is for
     /// handlers of such pools, for tasks that a handler has started, and for loops that do not await. Running out of time
     /// is heard at an await only.
+    ///
+    /// A handler on a thread is not cut short at all: it is for this to look, in every loop that may take long, and to
+    /// return an error. Its deadline counts here too, as soon as it has passed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context().is_cancelled()

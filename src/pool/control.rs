@@ -38,6 +38,10 @@ impl<J, T, E> WorkerPool<J, T, E> {
         }
         let mut fx = Effects::default();
         self.shared.engine.set_concurrency(slots, &mut fx);
+        if let Some(threads) = &self.shared.threads {
+            let need = threads.resize(|| self.shared.engine.snapshot().concurrency);
+            self.shared.start_threads(need);
+        }
         self.shared.apply(&mut fx);
         Ok(())
     }

@@ -108,18 +108,20 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(outcome) = self.cell.poll(cx.waker()) {
-            self.wait = None;
-            self.read = true;
+            let this = &mut *self;
+            nested::wait_over(&mut this.wait, &this.shared);
+            this.read = true;
             return Poll::Ready(outcome);
         }
-        let pool = self.shared.id();
-        nested::wait_here(&mut self.wait, pool);
+        let this = &mut *self;
+        nested::wait_here(&mut this.wait, &this.shared);
         Poll::Pending
     }
 }
 
 impl<J, T, E> Drop for JobHandle<J, T, E> {
     fn drop(&mut self) {
+        nested::wait_over(&mut self.wait, &self.shared);
         if !self.read {
             let (unread, waker) = self.cell.detach();
             discard(unread);

@@ -153,7 +153,7 @@ impl<J: Send> AsRef<Context> for Home<J> {
 /// A runner's hold of the home that it uses: once for itself, once in the form that handlers see.
 pub(super) struct Lodging<J> {
     home: Arc<Home<J>>,
-    cx: Cx,
+    pub(super) cx: Cx,
 }
 
 impl<J: Send + 'static> Lodging<J> {
@@ -198,7 +198,7 @@ pub(super) trait Exec<J, T, E>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, E>> + Send + 'a;
 }
 
-fn lent<J>(slot: &mut Option<J>) -> &mut J {
+pub(super) fn lent<J>(slot: &mut Option<J>) -> &mut J {
     slot.as_mut().expect("an attempt begins with its job in the slot")
 }
 

@@ -19,6 +19,25 @@
 //! ```
 //!
 //! A job holds its *permit* from acceptance to outcome, and a run *slot* only during an attempt.
+//!
+//! # Tasks or threads
+//!
+//! The same pool, with the same submission, retries, handles, account of every job, and shutdown; what differs is who makes
+//! the attempts.
+//!
+//! | | [`build`](WorkerPoolBuilder::build), `build_with`, `build_handler` | [`build_blocking`](WorkerPoolBuilder::build_blocking) |
+//! |---|---|---|
+//! | for | work that waits: requests, queries, timers | work that computes, or calls what blocks |
+//! | the handler | returns a future | is called, and returns the result |
+//! | runners | tasks on the runtime that is current when the pool is built | threads: at most `concurrency`, one more for each handler that waits for its own pool, and one while the timer is needed |
+//! | needs a tokio runtime | yes, and ends with it | no |
+//! | when idle | no task | no thread, once [`thread_keep_alive`](WorkerPoolBuilder::thread_keep_alive) is over |
+//! | a running job that is cancelled, or whose pool is aborted | its future is dropped at the next await | it is told when it asks [`Cx::is_cancelled`] or waits for [`Cx::cancelled`]; what it returns `Ok` stands |
+//! | `attempt_timeout` | drops the future | refused by the builder |
+//! | `deadline` | ends a running attempt at its next await | is looked at before and after an attempt; during one, `Cx::is_cancelled` says that it has passed |
+//! | `cancel_grace` | how long a cancelled attempt may go on | how long a shutdown waits for handlers that have been told |
+//! | shutdown, out of time | what does not await is [unresponsive](Report::unresponsive) | whatever has not returned is; its thread ends after it |
+//! | short jobs share a lock operation | until one waits | until one is found to block, within 2 ms |
 
 mod account;
 mod attempt;
@@ -37,6 +56,7 @@ mod shared;
 mod shutdown;
 mod stats;
 mod submit;
+mod threads;
 mod timer;
 mod verdict;
 

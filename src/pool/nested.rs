@@ -3,6 +3,8 @@
 //! A thread-local names the attempt whose future is being polled. A wait that a handler hands to another task
 //! (`tokio::spawn(handle)`) cannot be seen here; that is the named exception to the promise of no self-deadlock.
 
+use super::shared::Shared;
+use super::threads::Loan;
 use crate::shim::atomic::{AtomicUsize, Ordering};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -12,14 +14,18 @@ pub(super) type PoolId = usize;
 
 /// How many jobs of its own pool an attempt waits for.
 #[derive(Debug, Default)]
-pub(super) struct Waits(AtomicUsize);
+pub(super) struct Waits {
+    count: AtomicUsize,
+    /// Of a handler that blocks its thread: the runner cannot lend its slot meanwhile, so the wait does.
+    loan: Loan,
+}
 
 impl Waits {
     /// Whether the attempt waits for any.
     pub(super) fn any(&self) -> bool {
         // Ordering: Relaxed. The runner reads it after it has polled the handler in which a wait began; of one that
         // ended elsewhere it learns one poll later.
-        self.0.load(Ordering::Relaxed) > 0
+        self.count.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -52,36 +58,43 @@ pub(super) fn is_inside(pool: PoolId) -> bool {
     POOL.get() == pool
 }
 
-/// Makes `wait` one of the calling handler of `pool`, or none if the caller is not one. A handle may be polled by one
+/// Makes `wait` one of the calling handler of the pool, or none if the caller is not one. A handle may be polled by one
 /// attempt and then by another, or by another task.
-pub(super) fn wait_here(wait: &mut Option<Wait>, pool: PoolId) {
-    if !is_inside(pool) {
-        *wait = None;
-        return;
+pub(super) fn wait_here<J, T, E>(wait: &mut Option<Wait>, shared: &Arc<Shared<J, T, E>>) {
+    if !is_inside(shared.id()) {
+        return wait_over(wait, shared);
     }
     WAITED.set(true);
     let here = WAITS.with(|waits| waits.borrow_mut().get_or_insert_default().clone());
     if !wait.as_ref().is_some_and(|wait| Arc::ptr_eq(&wait.0, &here)) {
-        *wait = Some(Wait::new(here));
+        wait_over(wait, shared);
+        // Ordering: Relaxed, see `Waits::any`.
+        here.count.fetch_add(1, Ordering::Relaxed);
+        here.loan.begin(shared);
+        *wait = Some(Wait(here));
     }
 }
 
-/// One wait of a handler for a job of its own pool. It counts as long as it lives, not only while it is polled, so
-/// that a `select!` that polls something else in between does not hide it.
+/// Ends a wait, if there is one.
+pub(super) fn wait_over<J, T, E>(wait: &mut Option<Wait>, shared: &Arc<Shared<J, T, E>>) {
+    if let Some(Wait(waits)) = wait.take() {
+        // Ordering: Relaxed, see `Waits::any`.
+        waits.count.fetch_sub(1, Ordering::Relaxed);
+        waits.loan.end(shared);
+    }
+}
+
+/// The attempt that `waits` was of is over.
+pub(super) fn attempt_over<J, T, E>(waits: &mut Option<Arc<Waits>>, shared: &Arc<Shared<J, T, E>>) {
+    let Some(known) = waits else { return };
+    known.loan.close(shared);
+    if Arc::get_mut(known).is_none() {
+        // A handle has left the handler: its wait must not be counted against the next job.
+        *waits = None;
+    }
+}
+
+/// One wait of a handler for a job of its own pool. It counts from [`wait_here`] to [`wait_over`], not only while it is
+/// polled, so that a `select!` that polls something else in between does not hide it.
 #[derive(Debug)]
 pub(super) struct Wait(Arc<Waits>);
-
-impl Wait {
-    fn new(waits: Arc<Waits>) -> Self {
-        // Ordering: Relaxed, see `Waits::any`.
-        waits.0.fetch_add(1, Ordering::Relaxed);
-        Self(waits)
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        // Ordering: Relaxed, see `Waits::any`.
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}

@@ -13,7 +13,7 @@
 //! | `Gone` | no | nothing to do |
 //!
 //! # Invariants
-//! 1. Each claimed job is in `batch.claims`, in `current` or in `settled`: whatever drops the runner ends it.
+//! 1. Each claimed job is in `batch.claims`, in `current`, in `settled` or on the desk: whatever drops the runner ends it.
 //! 2. The hook runs before an outcome is counted, and it is counted before its handle can see it.
 //! 3. Before a pending attempt is left alone, what is settled is published and what is claimed is given back; its bell
 //!    knows the task's waker from the start. *Then* the bell is read.
@@ -31,9 +31,10 @@ use super::attempt::{End, Watch};
 use super::context::Context as AttemptContext;
 use super::error::JobError;
 use super::handler::{Exec, Lodging};
-use super::nested::{Waits, within};
+use super::nested::{self, Waits, within};
 use super::pace::Pace;
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
+use super::threads::Ringer;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
@@ -43,7 +44,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// How many first attempts are told to the retry budget at once.
@@ -83,6 +84,8 @@ pub(super) struct Runner<J, T, E, X> {
     /// First attempts that the retry budget has not been told of.
     fresh: u32,
     pace: Pace,
+    /// What the bell rings, on a thread.
+    ringer: Option<Arc<Ringer>>,
 }
 
 impl<J, T, E, X> Runner<J, T, E, X>
@@ -96,7 +99,9 @@ where
         let weak: Weak<Shared<J, T, E>> = Arc::downgrade(&shared);
         let pool: Weak<dyn Any + Send + Sync> = weak;
         let bell = Arc::new(Bell::new());
-        let context = AttemptContext::new(pool, shared.engine.clock().epoch(), bell.clone());
+        let desk = shared.threads.as_ref().map(|_| shared.desks.open());
+        let ringer = shared.threads.as_ref().map(|_| Ringer::new(bell.clone()));
+        let context = AttemptContext::new(pool, shared.engine.clock().epoch(), bell.clone(), ringer.clone());
         Self {
             shared,
             exec,
@@ -106,15 +111,17 @@ where
             lodging: Lodging::new(context),
             snoozed: None,
             waits: None,
-            account: Account::new(bell),
+            account: Account::new(bell, desk),
             fresh: 0,
             pace: Pace::new(threads),
+            ringer,
         }
     }
 
     pub(super) async fn run(&mut self) {
         poll_fn(|cx| {
-            discard(self.account.batch.bell().attend(Some(cx.waker().clone())));
+            let waker = self.ringer.clone().map_or_else(|| cx.waker().clone(), Waker::from);
+            discard(self.account.batch.bell().attend(Some(waker)));
             Poll::Ready(())
         })
         .await;
@@ -168,6 +175,7 @@ where
         if self.shared.engine.leave(&mut self.account.batch, &mut self.account.fx) {
             self.stage = Stage::Gone;
             discard(self.account.batch.bell().attend(None));
+            self.account.close_desk(&self.shared);
             self.shared.apply(&mut self.account.fx);
         }
         self.stage == Stage::Gone
@@ -264,10 +272,7 @@ where
         }
         let job = self.slot.take().or_else(|| self.lodging.take());
         self.lodging.vacate();
-        if self.waits.as_mut().is_some_and(|waits| Arc::get_mut(waits).is_none()) {
-            // A handle has left the handler: its wait must not be counted against the next job.
-            self.waits = None;
-        }
+        nested::attempt_over(&mut self.waits, &self.shared);
         if self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.lending)) {
             self.shared.engine.take_back();
         }
@@ -304,7 +309,7 @@ where
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
-        self.account.settled.push(Settlement { ended, cell, outcome });
+        self.account.settle(Settlement { ended, cell, outcome });
         self.account.batch.bell().end();
     }
 
@@ -324,7 +329,8 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             return;
         }
         // Only a runtime that shuts down drops a runner early. Invariant 1: all its jobs are found here.
-        let Account { batch, settled, fx } = &mut self.account;
+        self.account.close_desk(&self.shared);
+        let Account { batch, settled, fx, .. } = &mut self.account;
         let mut lose = |ticket: Ticket, job, cell, attempted| {
             let ended = Ended { key: ticket.key, bin: Bin::Aborted, attempted };
             let outcome = Err(self.shared.aborted(job));

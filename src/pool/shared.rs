@@ -2,13 +2,15 @@
 
 use super::error::{Failure, JobError};
 use super::nested::PoolId;
+use super::threads::{Desks, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
 use crate::kernel::cell::{Cell, Settled};
+use crate::kernel::crew::Need;
 use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, Overflow, Sweep, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
-use crate::rt::{self, Instant, Runtime};
+use crate::rt::{self, Instant, Timekeeper};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
 use std::hash::RandomState;
@@ -56,6 +58,10 @@ pub(super) struct Options<J, E> {
 pub(super) enum Task {
     Runner,
     Timer,
+    /// A timer in place of one that a runtime has dropped; only for pools on threads.
+    SpareTimer,
+    /// Threads, for shifts that are there already; only for pools on threads.
+    Threads(Need),
 }
 
 /// Starts a task; it alone knows the runtime and the handler's type.
@@ -77,9 +83,13 @@ pub(super) struct Shared<J, T, E> {
     pub(super) harvest: Mutex<Harvest<J, E>>,
     /// The clones of the public handle. The last one to go aborts the pool.
     pub(super) owners: AtomicUsize,
-    /// For waits of callers that are on no runtime.
-    pub(super) rt: Runtime,
-    /// Whether that has a timer.
+    /// For waits of callers.
+    pub(super) time: Timekeeper,
+    /// What its runners stand on, if that is threads.
+    pub(super) threads: Option<Arc<Threads>>,
+    /// Of its runners, if they are on threads.
+    pub(super) desks: Desks<J, T, E>,
+    /// Whether the pool has a timer.
     pub(super) has_timer: bool,
     /// Turns keys into lanes.
     pub(super) hasher: RandomState,
@@ -163,15 +173,18 @@ impl<J, T, E> Shared<J, T, E> {
         engine: Engine<JobCell<J, T, E>, PoolClock>,
         options: Options<J, E>,
         launcher: Launcher<J, T, E>,
-        rt: Runtime,
+        time: Timekeeper,
+        threads: Option<Arc<Threads>>,
     ) -> Self {
         Self {
             engine,
             options,
             harvest: Mutex::new(Harvest::default()),
             owners: AtomicUsize::new(1),
-            has_timer: contain::contain(|| rt.demand_timer()).is_ok(),
-            rt,
+            has_timer: contain::contain(|| time.demand_timer()).is_ok(),
+            time,
+            threads,
+            desks: Desks::new(),
             hasher: RandomState::new(),
             launcher: Mutex::new(Some(launcher)),
         }
@@ -189,6 +202,9 @@ impl<J, T, E> Shared<J, T, E> {
         if std::mem::take(&mut fx.start_runner) && !self.launch(Task::Runner) {
             self.engine.lose_runner(false, std::iter::empty(), &mut Batch::new(Arc::new(Bell::new())), fx);
         }
+        if std::mem::take(&mut fx.collect) {
+            self.desks.collect(self);
+        }
         for due in fx.wakers.drain(..) {
             match due {
                 Due::Wake(waker) => contain::wake(waker),
@@ -203,11 +219,20 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// Starts a task; `false` if the pool has ended.
-    fn launch(self: &Arc<Self>, task: Task) -> bool {
+    pub(super) fn launch(self: &Arc<Self>, task: Task) -> bool {
         let launcher = self.launcher.lock().clone();
         let Some(launch) = launcher else { return false };
         launch(task, self.clone());
         true
+    }
+
+    /// Starts threads for shifts that are there already.
+    pub(super) fn start_threads(self: &Arc<Self>, need: Need) {
+        if need.0 > 0 && !self.launch(Task::Threads(need)) {
+            if let Some(threads) = &self.threads {
+                threads.unneeded(need);
+            }
+        }
     }
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
@@ -292,6 +317,9 @@ impl<J, T, E> Shared<J, T, E> {
         }
         self.engine.published(swept.len(), &mut fx);
         self.apply(&mut fx);
+        if let Some(threads) = &self.threads {
+            threads.close();
+        }
     }
 
     /// The outcome of a job that the end of the pool kept from its next attempt.

@@ -3,6 +3,7 @@
 use super::error::{Failure, WouldDeadlock};
 use super::shared::Shared;
 use super::stats::Totals;
+use super::threads::Gone;
 use super::{WorkerPool, nested};
 use crate::kernel::engine::{Effects, Phase, Sweep};
 use crate::kernel::slab::Key;
@@ -166,6 +167,10 @@ impl<J, T, E> WorkerPool<J, T, E> {
         let snapshot = self.shared.engine.snapshot();
         if snapshot.in_system == 0 {
             self.shared.dismiss();
+            // Threads that were idle are on their way out.
+            self.within(YIELD_ALLOWANCE, Gone::new(&self.shared)).await;
+        } else if let Some(threads) = &self.shared.threads {
+            threads.close();
         }
         let harvest = std::mem::take(&mut *self.shared.harvest.lock());
         Ok(Report {
@@ -190,10 +195,14 @@ impl<J, T, E> WorkerPool<J, T, E> {
 
     /// Whether the pool was idle before `limit` was over.
     async fn idle_within(&self, limit: Duration) -> bool {
-        let mut idle = Idle::new(&self.shared);
-        let mut sleep = pin!(self.shared.rt.sleep_until(rt::after(limit)));
+        self.within(limit, Idle::new(&self.shared)).await
+    }
+
+    /// Whether `done` was ready before `limit` was over.
+    async fn within(&self, limit: Duration, mut done: impl Future<Output = ()> + Unpin) -> bool {
+        let mut sleep = pin!(self.shared.time.sleep_until(rt::after(limit)));
         std::future::poll_fn(|cx| {
-            if Pin::new(&mut idle).poll(cx).is_ready() {
+            if Pin::new(&mut done).poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
             ready!(sleep.as_mut().poll(cx));

@@ -188,7 +188,7 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
             Err(refused) => refused.waits(shared)?,
         };
         let mut line = InLine::new(shared.clone(), cell, terms, Deserted::Detach);
-        let mut sleep = pin!(shared.rt.sleep_until(rt::after(timeout)));
+        let mut sleep = pin!(shared.time.sleep_until(rt::after(timeout)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(submitted) = Pin::new(&mut line).poll(cx) {
                 return Poll::Ready(submitted);

@@ -110,7 +110,8 @@ where
         current.cell.give_back(Parcel { job, history: Some(history) });
         let due = self.shared.engine.clock().now().saturating_add(ticks(delay)).min(NEVER - 1);
         let parking = Parking { ticket: current.ticket, cell: current.cell.clone(), due, deadline: current.deadline };
-        let Account { batch, settled, fx } = &mut self.account;
+        self.account.clear_desk();
+        let Account { batch, settled, fx, .. } = &mut self.account;
         match self.shared.engine.park(parking, Account::ended(settled), batch, fx) {
             Ok(()) => {
                 discard(current);

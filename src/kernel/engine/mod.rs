@@ -38,6 +38,8 @@
 //!    counted as a runner; the pool is idle only when it is zero and no runner is left.
 //! 6. Of the jobs of one lane at most one is out of the lane's queue: ready, claimed, running or parked. So they end in
 //!    the order of acceptance, and no key has more than one job in `ready`.
+//! 7. In a patrolled engine no job waits for a swift runner, claimed, ready or ended, without the timer looking every period
+//!    whether that runner has been with one job since the last look. If so, it is no longer swift, and has nothing taken along.
 //!
 //! # Why not the obvious
 //! A channel of jobs with parked workers has wake-ups to lose, needs room to take a retry back (the classic
@@ -125,6 +127,8 @@ pub(crate) struct Effects {
     pub(crate) start_runner: bool,
     /// Spawn the timer.
     pub(crate) start_timer: bool,
+    /// A runner is stuck: publish what the others have ended and not told of, see [`Engine::count_for`].
+    pub(crate) collect: bool,
     /// Wake, ring or drop all of these.
     pub(crate) wakers: Vec<Due>,
 }
@@ -152,7 +156,7 @@ impl Effects {
     /// Whether there is nothing to do.
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
-        !self.start_runner && !self.start_timer && self.wakers.is_empty()
+        !self.start_runner && !self.start_timer && !self.collect && self.wakers.is_empty()
     }
 }
 
@@ -218,6 +222,9 @@ struct State<C> {
     active: usize,
     /// Runners whose jobs have been short and have not waited.
     swift: usize,
+    /// How often to look whether swift runners are, if handlers may block, and when to look next.
+    period: Option<Ticks>,
+    patrol: Ticks,
     /// How many jobs a runner may claim at once, as the last one to tell found.
     burst: usize,
     /// Jobs that runners have: one each that runs, and those of a batch before and after it.
@@ -252,6 +259,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             lent: 0,
             active: 0,
             swift: 0,
+            period: None,
+            patrol: NEVER,
             burst: 1,
             claimed: 0,
             watched: 0,
@@ -262,6 +271,12 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             totals: Totals::default(),
         };
         Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
+    }
+
+    /// The same for handlers that may block without telling anybody: looks every so often whether one does.
+    pub(crate) fn patrolled(self, period: Ticks) -> Self {
+        self.state.lock().period = Some(period);
+        self
     }
 
     /// The clock that this engine was made with.
@@ -313,7 +328,8 @@ impl<C: Claimed> State<C> {
             self.runners += 1;
             fx.start_runner = true;
         }
-        if !self.alarms.is_empty() && self.needs_timer() {
+        self.watch_pace();
+        if self.patrol != NEVER || (!self.alarms.is_empty() && self.needs_timer()) {
             self.arm(fx);
         }
     }

@@ -83,13 +83,11 @@ pub(crate) struct Batch<C> {
     entry: Link,
     /// Whether the engine counts this runner as having a job.
     busy: bool,
-    /// Whether the engine counts it as swift.
-    swift: bool,
 }
 
 impl<C> Batch<C> {
     pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { claims: VecDeque::new(), burst: 1, bell, entry: Link::NONE, busy: false, swift: false }
+        Self { claims: VecDeque::new(), burst: 1, bell, entry: Link::NONE, busy: false }
     }
 
     /// How the runner is reached.
@@ -138,6 +136,17 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.balance(fx);
     }
 
+    /// Counts what a runner has ended that is busy with another job, in its stead.
+    ///
+    /// The caller publishes those and then calls [`Engine::published`] with their number.
+    pub(crate) fn count_for(&self, ended: impl ExactSizeIterator<Item = Ended>, fx: &mut Effects) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.publishing += ended.len();
+        state.count(ended, &now, fx);
+        state.balance(fx);
+    }
+
     /// Parks a claimed job, and is a [`turn`](Self::turn). Does nothing if it cannot be parked.
     pub(crate) fn park(
         &self,
@@ -180,7 +189,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Whether a runner whose job begins to wait has to [`stall`](Self::stall), if that job's time need not be kept.
     #[inline]
     pub(crate) fn must_stall(batch: &Batch<C>) -> bool {
-        batch.swift || !batch.claims.is_empty()
+        batch.bell.is_swift() || !batch.claims.is_empty()
     }
 
     /// The running job waits. Counts what has ended and gives back what is claimed: a job that waits holds up no other.
@@ -247,7 +256,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         let lingers = state.starting == 0 && state.starts_jobs() && state.slots_used() <= state.limits.concurrency;
         if lingers {
             state.starting += 1;
-            state.swift -= usize::from(std::mem::take(&mut batch.swift));
+            state.note_swift(&batch.bell, false);
         }
         lingers
     }
@@ -315,8 +324,13 @@ impl<C: Claimed> State<C> {
     /// Counts the runner as swift if it may claim several jobs at once.
     #[inline]
     fn note_pace(&mut self, batch: &mut Batch<C>) {
-        let swift = batch.burst > 1;
-        if swift != std::mem::replace(&mut batch.swift, swift) {
+        self.note_swift(&batch.bell, batch.burst > 1);
+    }
+
+    #[inline]
+    pub(super) fn note_swift(&mut self, bell: &Bell, swift: bool) {
+        if swift != bell.is_swift() {
+            bell.set_swift(swift);
             if swift {
                 self.swift += 1;
             } else {
@@ -328,7 +342,7 @@ impl<C: Claimed> State<C> {
     /// The runner is here no longer.
     pub(super) fn dismiss_runner(&mut self, batch: &mut Batch<C>) {
         self.note_free(batch);
-        self.swift -= usize::from(std::mem::take(&mut batch.swift));
+        self.note_swift(&batch.bell, false);
         if let Some(entry) = batch.entry.take() {
             self.bells.remove(entry);
         }

@@ -80,13 +80,14 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         while let Some(alarm) = state.alarms.pop_due(now) {
             state.rang(alarm, &self.now(), expired, fx);
         }
+        state.patrol(now, fx);
         state.balance(fx);
-        let next = if state.alarms.is_empty() {
+        let next = if state.next_due() == NEVER {
             fx.drop(waker);
             state.timer = Timer::Off;
             Ring::Leave
         } else {
-            let until = state.alarms.next_due();
+            let until = state.next_due();
             state.timer = Timer::Asleep { until, waker };
             Ring::SleepUntil(until)
         };
@@ -144,6 +145,11 @@ impl<C: Claimed> State<C> {
         expired.push(Expired { cell });
     }
 
+    /// When the timer has something to do next, or [`NEVER`].
+    fn next_due(&self) -> Ticks {
+        self.alarms.next_due().min(self.patrol)
+    }
+
     /// Restores invariant 4.
     pub(super) fn arm(&mut self, fx: &mut Effects) {
         match &self.timer {
@@ -151,7 +157,7 @@ impl<C: Claimed> State<C> {
                 self.timer = Timer::Coming;
                 fx.start_timer = true;
             }
-            Timer::Asleep { until, .. } if self.alarms.next_due() < *until => self.wake_timer(fx),
+            Timer::Asleep { until, .. } if self.next_due() < *until => self.wake_timer(fx),
             Timer::Coming | Timer::Asleep { .. } => {}
         }
     }
@@ -164,7 +170,7 @@ impl<C: Claimed> State<C> {
 
     /// An idle pool keeps no timer either.
     pub(super) fn retire_timer(&mut self, fx: &mut Effects) {
-        if self.alarms.is_empty() && matches!(self.timer, Timer::Asleep { .. }) {
+        if self.next_due() == NEVER && matches!(self.timer, Timer::Asleep { .. }) {
             self.wake_timer(fx);
         }
     }

@@ -1,5 +1,6 @@
 //! The pool, by axis.
 mod batches;
+mod complaints;
 mod concurrent;
 mod config;
 mod control;
@@ -13,3 +14,4 @@ mod ordered;
 mod overflow;
 mod promises;
 mod seed_defects;
+mod threads;

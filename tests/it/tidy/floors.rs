@@ -15,7 +15,7 @@ struct Floor {
 /// From the ground up. `src/lib.rs` and `src/docs/` are not here: they hold no code at all.
 const FLOORS: &[Floor] = &[
     Floor { files: "src/shim.rs", may_name: &[] },
-    Floor { files: "src/rt.rs", may_name: &[] },
+    Floor { files: "src/rt", may_name: &["shim", "contain"] },
     Floor { files: "src/contain.rs", may_name: &[] },
     Floor { files: "src/kernel/", may_name: &["shim"] },
     Floor { files: "src/retry/", may_name: &["shim"] },
@@ -30,6 +30,7 @@ const FLOORS: &[Floor] = &[
 const DOORS: &[(&str, &str, &str)] = &[
     ("tokio", "src/rt.rs", "crate::rt"),
     ("tokio_util", "src/rt.rs", "crate::rt"),
+    ("crossbeam_channel", "src/rt.rs", "crate::rt::channel"),
     ("fastrand", "src/rt.rs", "crate::rt::random"),
     ("parking_lot", "src/shim.rs", "crate::shim"),
 ];
@@ -127,7 +128,7 @@ fn check_std(file: &File, faults: &mut Vec<String>) {
             ("std", "time") if first != "Duration" => "rt",
             _ => continue,
         };
-        if file.path != format!("src/{instead}.rs") {
+        if module_of(&file.path) != instead {
             let named = path.segments.join("::");
             faults.push(file.fault(path.offset, &format!("names `{named}`; take it from `crate::{instead}`")));
         }

@@ -58,7 +58,7 @@ impl Runner {
     pub(crate) fn compare_bell(&self, oracle: &Oracle) {
         if let Some(expected) = oracle.bells.get(&self.claims.id) {
             let bell = self.batch.bell();
-            assert_eq!(bell.signal(), expected.signal);
+            assert_eq!((bell.signal(), bell.is_swift()), (expected.signal, expected.swift));
             assert_eq!(bell.is_quiet(), expected.signal == Signal::Run && !expected.due);
             let stopped = expected.number.is_some_and(|number| bell.is_stopped(number));
             assert_eq!(stopped, expected.number.is_some() && expected.signal != Signal::Run);
@@ -165,7 +165,7 @@ impl World {
             let known = self.tickets.entry(*number).or_insert(claim.ticket);
             assert_eq!(*known, claim.ticket);
         }
-        assert_eq!(Engine::<TestCell, Manual>::must_stall(&runner.batch), runner.claims.must_stall());
+        assert_eq!(Engine::<TestCell, Manual>::must_stall(&runner.batch), self.oracle.must_stall(&runner.claims));
     }
 
     /// Starts the first claimed job, unless that has been taken back.
@@ -193,6 +193,17 @@ impl World {
         let mut running = self.runners.iter().filter_map(|runner| runner.current.as_ref());
         let other = running.find(|(other, _)| self.oracle.jobs[other].lane == Some(lane));
         assert!(other.is_none(), "job {number} beside {other:?} in lane {lane}");
+    }
+
+    /// Counts what runners have ended, in their stead.
+    pub(crate) fn collect(&mut self, fx: &mut Effects) {
+        let all: Vec<_> = self.runners.iter_mut().flat_map(|runner| runner.ended.drain(..)).collect();
+        if !all.is_empty() {
+            let ended: Vec<_> = ended(self, &all).collect();
+            self.engine.count_for(ended.into_iter(), fx);
+            self.oracle.count_for(&all);
+            self.unpublished.push(all.len());
+        }
     }
 
     fn take_back(&mut self, runner: &mut Runner) {

@@ -54,10 +54,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, period: Option<Ticks>) -> Self {
+        let engine = Engine::new(limits, Manual::default());
         Self {
-            engine: Engine::new(limits, Manual::default()),
-            oracle: Oracle::new(limits),
+            engine: if let Some(period) = period { engine.patrolled(period) } else { engine },
+            oracle: Oracle::new(limits, period),
             log: Log::default(),
             wakers: 0,
             cells: 0,
@@ -100,13 +101,18 @@ impl World {
                 Due::Drop(waker) => drop(waker),
             }
         }
-        let done = (fx.start_runner, fx.start_timer, self.log.take());
-        assert_eq!(done, (asked.runner, asked.timer, asked.wake));
+        let done = (fx.start_runner, fx.start_timer, fx.collect, self.log.take());
+        assert_eq!(done, (asked.runner, asked.timer, asked.collect, asked.wake));
         if fx.start_runner {
             let (id, (waker_id, waker)) = (self.new_id(), self.new_waker());
             self.runners.push(Runner::new(id, waker_id, waker));
         }
         self.compare();
+        if fx.collect {
+            let mut fx = Effects::default();
+            self.collect(&mut fx);
+            self.settle(fx);
+        }
     }
 
     fn compare(&self) {
@@ -275,6 +281,8 @@ impl World {
         while !self.unpublished.is_empty() {
             self.apply(Op::Publish);
         }
+        // The last look at swift runners finds none.
+        self.apply(Op::Pass(5));
         self.apply(Op::Ring);
         let stats = self.engine.snapshot();
         let left = (stats.in_system, stats.reserved, stats.runners, stats.lent, stats.lanes);
@@ -288,8 +296,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_engine_does_what_the_oracle_says(limits in limits(), ops in vec(op(), 0..=60)) {
-        let mut world = World::new(limits);
+    fn the_engine_does_what_the_oracle_says(
+        limits in limits(),
+        period in proptest::option::of(1..4_u64),
+        ops in vec(op(), 0..=60),
+    ) {
+        let mut world = World::new(limits, period.map(|steps| steps * STEP));
         for op in ops {
             world.apply(op);
         }

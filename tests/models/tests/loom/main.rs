@@ -23,11 +23,16 @@ mod support;
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
+mod crew;
 mod ending;
 mod flight;
+mod lanes;
 mod ledger;
+mod patrol;
 mod running;
 mod shard;
 mod timing;

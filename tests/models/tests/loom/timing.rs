@@ -136,3 +136,27 @@ fn deadline_in_the_queue() {
         pool.assert_conserved();
     });
 }
+
+/// The timer sleeps until a late deadline while a job is submitted that has an earlier one of its own: it is woken.
+///
+/// Seen to fail: a job's own deadline is not kept.
+#[test]
+fn deadline_of_its_own() {
+    Model::new("deadline_of_its_own", 5_000).check(|| {
+        let pool = Pool::new(1, 3, Launch::Later);
+        let running = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        let late = pool.try_submit(pool.job(1, &[Act::Succeed]).within(100)).expect("there is room");
+        let timer = pool.owed_timer().expect("every slot is taken and a deadline is set");
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| timer.run());
+        let early = pool.try_submit(pool.job(2, &[Act::Succeed]).within(10)).expect("there is room");
+        pool.engine.clock().set(10);
+        assert_eq!(early.wait().bin, Bin::TimedOut);
+        running.cancel();
+        pool.settle_up();
+        assert_eq!((running.wait().bin, late.wait().bin), (Bin::Cancelled, Bin::Succeeded));
+        pool.assert_idle(3);
+        pool.assert_conserved();
+    });
+}

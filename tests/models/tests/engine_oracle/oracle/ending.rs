@@ -92,8 +92,9 @@ impl Oracle {
             let Some((_, number)) = due.filter(|(due, _)| *due <= self.now) else { break };
             expired.extend(self.rang(number));
         }
+        self.look_around();
         self.balance();
-        let until = self.next_alarm();
+        let until = self.next_due();
         self.timer = until.map_or(Timer::Off, |until| Timer::Asleep { until, waker });
         self.note_idle();
         (expired, until)
@@ -128,7 +129,7 @@ impl Oracle {
     }
 
     fn retire_timer(&mut self) {
-        if let (None, Timer::Asleep { waker, .. }) = (self.next_alarm(), self.timer) {
+        if let (None, Timer::Asleep { waker, .. }) = (self.next_due(), self.timer) {
             self.timer = Timer::Coming;
             self.asked.wake.push(waker);
         }

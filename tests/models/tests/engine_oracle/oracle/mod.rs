@@ -62,6 +62,7 @@ pub(crate) enum Timer {
 pub(crate) struct Asked {
     pub(crate) runner: bool,
     pub(crate) timer: bool,
+    pub(crate) collect: bool,
     /// In ascending order when compared.
     pub(crate) wake: Vec<WakerId>,
 }
@@ -93,6 +94,9 @@ pub(crate) struct Oracle {
     lent: usize,
     active: usize,
     swift: usize,
+    /// How often to look whether swift runners are stuck, and when to look next.
+    period: Option<Ticks>,
+    patrol: Option<Ticks>,
     burst: usize,
     peak: usize,
     pub(crate) publishing: usize,
@@ -102,7 +106,7 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, period: Option<Ticks>) -> Self {
         Self {
             limits,
             phase: Phase::Open,
@@ -123,6 +127,8 @@ impl Oracle {
             lent: 0,
             active: 0,
             swift: 0,
+            period,
+            patrol: None,
             burst: 1,
             peak: 0,
             publishing: 0,
@@ -171,6 +177,16 @@ impl Oracle {
         self.jobs.values().filter_map(|job| job.alarm).min()
     }
 
+    /// When the timer has something to do.
+    fn next_due(&self) -> Option<Ticks> {
+        self.next_alarm().into_iter().chain(self.patrol).min()
+    }
+
+    /// Whether jobs wait for runners that are thought to be fast.
+    fn relies_on_pace(&self) -> bool {
+        self.swift > 0 && (self.claimed() > self.active || self.queue.len() > self.starting)
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         // A runner whose whole batch has been taken back is busy with nothing until it finds out.
         let running = self.active.min(self.claimed());
@@ -205,9 +221,13 @@ impl Oracle {
             self.runners += 1;
             self.asked.runner = true;
         }
-        let Some(next) = self.next_alarm() else { return };
+        if self.period.is_some() && self.patrol.is_none() && self.relies_on_pace() {
+            self.patrol = Some(0);
+        }
+        let Some(next) = self.next_due() else { return };
         let held_up = self.slots_used() >= self.limits.concurrency || self.claimed() > self.active;
-        if held_up || self.parked() + self.watched() + self.behind() > 0 || !self.starts_jobs() {
+        let waited_for = held_up || self.parked() + self.watched() + self.behind() > 0 || !self.starts_jobs();
+        if self.patrol.is_some() || waited_for {
             match self.timer {
                 Timer::Off => {
                     self.timer = Timer::Coming;
@@ -243,7 +263,7 @@ impl Oracle {
     }
 
     /// What runners have not started waits again, at the front, in the order of acceptance.
-    fn recall_all(&mut self) {
+    pub(super) fn recall_all(&mut self) {
         for (number, job) in self.jobs.iter_mut().rev() {
             if job.standing == Standing::Taken {
                 (job.standing, job.runner) = (Standing::Queued, None);
@@ -266,7 +286,10 @@ impl Oracle {
         if !self.queue.is_empty() && free && self.starting == 0 {
             assert!(self.swift >= self.parallelism(), "a job is ready, a slot is free, and nobody comes: {stats:?}");
         }
-        if let (Some(next), true) = (self.next_alarm(), self.parked() + self.watched() > 0) {
+        let patrolled = self.period.is_none() || !self.relies_on_pace() || self.patrol.is_some();
+        assert!(patrolled, "jobs wait for a runner that is thought to be fast, and nobody looks: {stats:?}");
+        let is_asked = self.parked() + self.watched() > 0 || self.patrol.is_some();
+        if let (Some(next), true) = (self.next_due(), is_asked) {
             let in_time = match self.timer {
                 Timer::Off => false,
                 Timer::Coming => true,

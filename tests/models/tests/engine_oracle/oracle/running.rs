@@ -13,6 +13,9 @@ pub(crate) struct Bell {
     pub(crate) signal: Signal,
     pub(crate) due: bool,
     pub(super) waker: WakerId,
+    pub(crate) swift: bool,
+    /// The job that the last patrol found.
+    seen: Option<Number>,
 }
 
 impl Bell {
@@ -29,17 +32,11 @@ pub(crate) struct Claims {
     pub(crate) jobs: VecDeque<(Number, u32)>,
     pub(crate) burst: usize,
     busy: bool,
-    swift: bool,
 }
 
 impl Claims {
     pub(crate) fn new(id: RunnerId) -> Self {
-        Self { id, jobs: VecDeque::new(), burst: 1, busy: false, swift: false }
-    }
-
-    /// Whether it cannot wait without telling the engine.
-    pub(crate) fn must_stall(&self) -> bool {
-        self.swift || !self.jobs.is_empty()
+        Self { id, jobs: VecDeque::new(), burst: 1, busy: false }
     }
 }
 
@@ -50,7 +47,7 @@ impl Oracle {
 
     pub(crate) fn arrive(&mut self, claims: &mut Claims, waker: WakerId) {
         self.starting -= 1;
-        let bell = Bell { number: None, signal: Signal::Run, due: false, waker };
+        let bell = Bell { number: None, signal: Signal::Run, due: false, waker, swift: false, seen: None };
         self.bells.entry(claims.id).or_insert(bell);
         claims.burst = self.burst;
         self.claim(claims);
@@ -109,7 +106,7 @@ impl Oracle {
     /// The runner's job waits: what else it has claimed waits for others.
     pub(crate) fn stall(&mut self, number: Number, due: Ticks, ended: &[(Number, Bin, bool)], claims: &mut Claims) {
         (self.burst, claims.burst) = (1, 1);
-        self.note_swift(claims, false);
+        self.note_swift(claims.id, false);
         self.count(ended);
         while let Some((number, recalls)) = claims.jobs.pop_back() {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
@@ -150,7 +147,7 @@ impl Oracle {
         let lingers = self.starting == 0 && self.starts_jobs() && free;
         if lingers {
             self.starting += 1;
-            self.note_swift(claims, false);
+            self.note_swift(claims.id, false);
         }
         lingers
     }
@@ -166,7 +163,7 @@ impl Oracle {
     fn dismiss(&mut self, claims: &mut Claims) {
         self.runners -= 1;
         self.note_busy(claims, false);
-        self.note_swift(claims, false);
+        self.note_swift(claims.id, false);
         self.bells.remove(&claims.id);
     }
 
@@ -175,9 +172,42 @@ impl Oracle {
         claims.busy = busy;
     }
 
-    fn note_swift(&mut self, claims: &mut Claims, swift: bool) {
-        self.swift = self.swift + usize::from(swift) - usize::from(claims.swift);
-        claims.swift = swift;
+    fn note_swift(&mut self, runner: RunnerId, swift: bool) {
+        if let Some(bell) = self.bells.get_mut(&runner) {
+            self.swift = self.swift + usize::from(swift) - usize::from(bell.swift);
+            bell.swift = swift;
+        }
+    }
+
+    /// Whether a runner cannot wait without telling the engine.
+    pub(crate) fn must_stall(&self, claims: &Claims) -> bool {
+        self.bells.get(&claims.id).is_some_and(|bell| bell.swift) || !claims.jobs.is_empty()
+    }
+
+    /// What runners that are stuck have ended, counted by somebody else.
+    pub(crate) fn count_for(&mut self, ended: &[(Number, Bin, bool)]) {
+        self.publishing += ended.len();
+        self.count(ended);
+        self.balance();
+    }
+
+    /// A swift runner that has had one job since the last look is not swift, and keeps nothing from others.
+    pub(super) fn look_around(&mut self) {
+        let Some(period) = self.period.filter(|_| self.patrol.is_some_and(|due| due <= self.now)) else { return };
+        let mut stuck = Vec::new();
+        for (id, bell) in &mut self.bells {
+            let before = std::mem::replace(&mut bell.seen, bell.number);
+            if bell.number.is_some() && bell.number == before && bell.swift {
+                stuck.push(*id);
+            }
+        }
+        if !stuck.is_empty() {
+            stuck.into_iter().for_each(|id| self.note_swift(id, false));
+            self.burst = 1;
+            self.recall_all();
+            self.asked.collect = true;
+        }
+        self.patrol = (self.swift > 0).then_some(self.now + period);
     }
 
     fn count(&mut self, ended: &[(Number, Bin, bool)]) {
@@ -209,7 +239,7 @@ impl Oracle {
         self.note_busy(claims, first.is_some());
         if first.is_some() {
             self.bell(claims.id).renew(first);
-            self.note_swift(claims, claims.burst > 1);
+            self.note_swift(claims.id, claims.burst > 1);
             self.peak = self.peak.max(self.active);
         }
     }

@@ -92,7 +92,8 @@ impl From<Job> for Terms {
 
 impl Job {
     /// The job, in the lane of a key.
-    pub(crate) fn keyed(self, key: u64) -> Terms {
+    pub(crate) fn keyed(mut self, key: u64) -> Terms {
+        self.key = Some(key);
         Terms { lane: Some(LaneId(key)), ..self.into() }
     }
 

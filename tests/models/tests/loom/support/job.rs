@@ -18,6 +18,8 @@ pub(crate) enum Act {
     Yield,
     /// Blocks its runner until [`Pool::unblock`](super::Pool::unblock), and succeeds.
     Block,
+    /// Is pending until [`Pool::unblock`](super::Pool::unblock), and succeeds.
+    Await,
     /// Is pending until it is cancelled or aborted.
     Pend,
     /// Is pending once, submits a job that succeeds, lends its slot while it waits for that, and succeeds.
@@ -39,6 +41,8 @@ pub(crate) struct Outcome {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: usize,
+    /// What it has in common with the jobs of its lane.
+    pub(super) key: Option<u64>,
     script: &'static [Act],
     record: Arc<Record>,
 }
@@ -51,12 +55,18 @@ pub(crate) struct Record {
     over: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Facts {
     made: usize,
     dropped: usize,
     /// Jobs in the order in which their attempts started.
     started: Vec<usize>,
+    /// How many of them there may be.
+    most: usize,
+    /// The jobs of lanes that are in an attempt, and their keys.
+    running: Vec<(u64, usize)>,
+    /// The last job of each lane that was started.
+    latest: Vec<(u64, usize)>,
     /// Jobs and how they ended, in the order in which their outcomes were stored.
     settled: Vec<(usize, Bin)>,
 }
@@ -64,7 +74,7 @@ struct Facts {
 impl Job {
     pub(super) fn new(id: usize, script: &'static [Act], record: &Arc<Record>) -> Self {
         record.facts.lock().made += 1;
-        Self { id, script, record: record.clone() }
+        Self { id, key: None, script, record: record.clone() }
     }
 
     /// Starts an attempt.
@@ -74,7 +84,35 @@ impl Job {
         let mut facts = self.record.facts.lock();
         let attempt = facts.started.iter().filter(|id| **id == self.id).count();
         facts.started.push(self.id);
+        assert!(facts.started.len() <= facts.most, "job {} is started, after {:?}", self.id, facts.started);
+        if let Some(key) = self.key {
+            facts.enter(key, self.id);
+        }
         self.script[attempt.min(self.script.len() - 1)]
+    }
+}
+
+impl Job {
+    /// Ends an attempt.
+    pub(super) fn stop(&self) {
+        self.record.facts.lock().running.retain(|(_, id)| *id != self.id);
+    }
+}
+
+impl Facts {
+    fn new() -> Self {
+        let (started, running, latest, settled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { made: 0, dropped: 0, started, most: usize::MAX, running, latest, settled }
+    }
+
+    /// The jobs of one lane run one at a time, in the order of their numbers.
+    fn enter(&mut self, key: u64, id: usize) {
+        let beside = self.running.iter().find(|(other, _)| *other == key);
+        assert!(beside.is_none(), "job {id} runs beside {beside:?}");
+        self.running.push((key, id));
+        let before = self.latest.iter().filter(|(other, _)| *other == key).map(|(_, before)| *before).max();
+        assert!(before.is_none_or(|before| before <= id), "job {id} starts after {before:?}");
+        self.latest.push((key, id));
     }
 }
 
@@ -86,7 +124,7 @@ impl Drop for Job {
 
 impl Record {
     pub(super) fn new() -> Self {
-        Self { facts: Plain::default(), over: AtomicBool::new(false) }
+        Self { facts: Plain::new(Facts::new()), over: AtomicBool::new(false) }
     }
 
     pub(super) fn settle(&self, id: usize, bin: Bin) {
@@ -100,6 +138,17 @@ impl Record {
         self.over.store(true, Ordering::Release);
     }
 
+    /// From now on so many attempts may start.
+    pub(crate) fn allow_starts(&self, count: usize) {
+        let mut facts = self.facts.lock();
+        facts.most = facts.started.len() + count;
+    }
+
+    /// From now on any number of attempts may start.
+    pub(crate) fn allow_all_starts(&self) {
+        self.facts.lock().most = usize::MAX;
+    }
+
     /// The attempts, in the order in which they started.
     pub(crate) fn started(&self) -> Vec<usize> {
         self.facts.lock().started.clone()
@@ -108,6 +157,11 @@ impl Record {
     /// The outcome of a job.
     pub(crate) fn settled(&self, id: usize) -> Option<Bin> {
         self.facts.lock().settled.iter().find(|(settled, _)| *settled == id).map(|(_, bin)| *bin)
+    }
+
+    /// How many jobs there have been.
+    pub(crate) fn made(&self) -> usize {
+        self.facts.lock().made
     }
 
     /// How many jobs exist.

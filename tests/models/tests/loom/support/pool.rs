@@ -3,7 +3,7 @@
 use super::job::Record;
 use super::{Act, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::engine::{Bin, Cancelled, Due, Effects, Engine, Limits, Overflow, Phase, Sweep, Ticket};
+use crate::kernel::engine::{Bin, Cancelled, Due, Effects, Engine, Limits, Overflow, Ticket};
 use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
@@ -42,11 +42,13 @@ pub(crate) struct Pool {
     gate: Mutex<Gate>,
 }
 
-/// What blocking jobs wait for.
+/// What some jobs wait for.
 #[derive(Debug, Default)]
 struct Gate {
     open: bool,
     blocked: Vec<Waker>,
+    /// Whoever waits until somebody is blocked.
+    watcher: Option<Waker>,
 }
 
 /// The limits of a pool whose jobs have no deadline.
@@ -77,9 +79,18 @@ impl Pool {
         Self::with(Limits { threads: 1, ..limits(concurrency, capacity) }, launch)
     }
 
+    /// A pool whose handlers may block without telling anybody: the timer looks every `period` whether one does.
+    pub(crate) fn patrolled(limits: Limits, period: Ticks, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()).patrolled(period), launch)
+    }
+
     pub(crate) fn with(limits: Limits, launch: Launch) -> Arc<Self> {
+        Self::around(Engine::new(limits, Manual::new()), launch)
+    }
+
+    fn around(engine: Engine<JobCell, Manual>, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
-            engine: Engine::new(limits, Manual::new()),
+            engine,
             record: Arc::new(Record::new()),
             launch: Plain::new(launch),
             crew: Plain::default(),
@@ -206,18 +217,42 @@ impl Pool {
 
     /// Blocks the calling thread until [`unblock`](Self::unblock).
     pub(super) fn block(&self, parker: &Parker) {
+        while !self.is_open(parker) {
+            parker.park();
+        }
+    }
+
+    /// Waits until a job blocks.
+    pub(crate) fn until_blocked(&self) {
+        let parker = Parker::new();
         loop {
             let mut gate = self.gate.lock();
-            if gate.open {
+            if !gate.blocked.is_empty() {
                 return;
             }
-            gate.blocked.push(parker.waker().clone());
+            gate.watcher = Some(parker.waker().clone());
             drop(gate);
             parker.park();
         }
     }
 
-    /// Lets all blocking jobs go on.
+    /// Whether there was an [`unblock`](Self::unblock); if not, it will wake.
+    pub(super) fn is_open(&self, parker: &Parker) -> bool {
+        let mut gate = self.gate.lock();
+        gate.blocked.retain(|waker| !waker.will_wake(parker.waker()));
+        if gate.open {
+            return true;
+        }
+        gate.blocked.push(parker.waker().clone());
+        let watcher = gate.watcher.take();
+        drop(gate);
+        if let Some(watcher) = watcher {
+            watcher.wake();
+        }
+        false
+    }
+
+    /// Lets all jobs go on that wait for it.
     pub(crate) fn unblock(&self) {
         let mut gate = self.gate.lock();
         gate.open = true;
@@ -265,27 +300,6 @@ impl Pool {
         self.engine.published(1, fx);
     }
 
-    /// Admits no more.
-    pub(crate) fn close(self: &Arc<Self>, phase: Phase) {
-        let mut fx = Effects::default();
-        self.engine.close(phase, &mut fx);
-        self.apply(&mut fx);
-    }
-
-    /// Takes out what waits and signals what runs. `Return`: what waits goes into the harvest.
-    pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
-        let mut fx = Effects::default();
-        let swept = self.engine.sweep(sweep, &mut fx);
-        for cell in &swept {
-            let job = cell.lend();
-            let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
-            let outcome = self.outcome(bin, job);
-            self.publish(cell, id, outcome);
-        }
-        self.engine.published(swept.len(), &mut fx);
-        self.apply(&mut fx);
-    }
-
     /// An outcome with the job inside, unless the harvest gets that.
     pub(super) fn outcome(&self, bin: Bin, job: Job) -> Outcome {
         if bin == Bin::Returned {
@@ -293,11 +307,6 @@ impl Pool {
             return Outcome { bin, job: None };
         }
         Outcome { bin, job: Some(job) }
-    }
-
-    /// Nobody owns the pool any more, or its runtime is gone: ends everything.
-    pub(crate) fn abandon(self: &Arc<Self>) {
-        self.sweep(Sweep::Abandon);
     }
 
     /// The jobs that a shutdown gives back.
@@ -314,13 +323,20 @@ impl Pool {
         }
     }
 
+    /// Waits for all threads.
+    pub(crate) fn join(&self) {
+        loop {
+            let thread = self.crew.lock().pop();
+            let Some(thread) = thread else { return };
+            thread.join().expect("a model's thread has not panicked");
+        }
+    }
+
     /// Waits for all threads and runs all tasks that are still owed, until there is nothing left to do.
     pub(crate) fn settle_up(self: &Arc<Self>) {
         loop {
-            let thread = self.crew.lock().pop();
-            if let Some(thread) = thread {
-                thread.join().expect("a model's thread has not panicked");
-            } else if let Some(runner) = self.owed_runner() {
+            self.join();
+            if let Some(runner) = self.owed_runner() {
                 runner.work();
             } else if let Some(timer) = self.owed_timer() {
                 timer.run();

@@ -19,6 +19,8 @@ struct Current {
     attempted: bool,
     job: Job,
     limit: Limit,
+    /// When its alarm is due.
+    due: Ticks,
     seen: Signal,
 }
 
@@ -119,15 +121,25 @@ impl Runner {
 
     /// Makes an attempt at each claimed job, tells of them and claims again.
     pub(crate) fn serve(&mut self) {
-        while let Some(claim) = self.batch.claims.pop_front() {
-            if let Some(end) = self.begin(claim) {
-                self.conclude(end);
-            }
-        }
+        while self.serve_one() {}
+        self.turn();
+    }
+
+    /// Tells of what has ended, and claims if nothing is claimed.
+    pub(crate) fn turn(&mut self) {
         self.batch.burst = self.pool.burst();
         let now = Now::unread(self.pool.engine.clock());
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &now, &mut self.fx);
         self.publish();
+    }
+
+    /// Makes an attempt at its first claimed job, unless that has been taken back. `false`: it has none.
+    pub(crate) fn serve_one(&mut self) -> bool {
+        let Some(claim) = self.batch.claims.pop_front() else { return false };
+        if let Some(end) = self.begin(claim) {
+            self.conclude(end);
+        }
+        true
     }
 
     /// Whether it has jobs to start.
@@ -182,6 +194,15 @@ impl Runner {
                 self.pool.block(&self.parker);
                 End::Ended(Bin::Succeeded)
             }
+            Act::Await => loop {
+                if self.pool.is_open(&self.parker) {
+                    return End::Ended(Bin::Succeeded);
+                }
+                if let Some(end) = self.pending(false) {
+                    return end;
+                }
+                self.parker.park();
+            },
             Act::Pend => loop {
                 if let Some(end) = self.pending(false) {
                     return end;
@@ -233,6 +254,7 @@ impl Runner {
 
     fn stall(&mut self, due: Ticks) {
         let ticket = self.current().ticket;
+        self.current().due = due;
         self.pool.engine.stall(ticket, due, ended(&self.settled), &mut self.batch, &mut self.fx);
         self.publish();
     }
@@ -255,6 +277,8 @@ impl Runner {
         if !self.batch.bell().take_due() {
             return None;
         }
+        let (now, due) = (self.pool.engine.clock().now(), self.current().due);
+        assert!(due <= now, "a job is told that its time is up at {now}, before {due}");
         Some(match self.current().limit {
             Limit::Grace => End::Stopped(self.current().seen),
             Limit::Unset | Limit::Time => End::Ended(Bin::TimedOut),
@@ -276,6 +300,7 @@ impl Runner {
     /// Settles or parks the current job.
     fn conclude(&mut self, end: End) {
         self.lend(false);
+        self.current().job.stop();
         match end {
             End::Ended(bin) => self.settle(bin),
             End::Stopped(signal) => self.stopped(signal),
@@ -336,6 +361,16 @@ impl Runner {
 
 impl Current {
     fn new((ticket, cell, deadline): (Ticket, JobCell, Ticks), attempted: bool, job: Job) -> Self {
-        Self { ticket, cell, deadline, lending: false, attempted, job, limit: Limit::Unset, seen: Signal::Run }
+        Self {
+            ticket,
+            cell,
+            deadline,
+            lending: false,
+            attempted,
+            job,
+            limit: Limit::Unset,
+            due: NEVER,
+            seen: Signal::Run,
+        }
     }
 }

@@ -84,7 +84,7 @@ pub(super) const BUGS: &[Bug] = &[
         model: "batching::short_beside_pending",
         what: "a runner that has left counts as swift still",
         file: RUNNING,
-        find: "        self.swift -= usize::from(std::mem::take(&mut batch.swift));\n        if let Some(entry)",
+        find: "        self.note_swift(&batch.bell, false);\n        if let Some(entry)",
         put: "        if let Some(entry)",
     },
     Bug {
@@ -107,5 +107,12 @@ pub(super) const BUGS: &[Bug] = &[
         file: LEDGER,
         find: "        self.state.lock().snapshot()\n",
         put: "        let inside = self.state.lock().snapshot();\n        PoolStats { totals: self.state.lock().totals, ..inside }\n",
+    },
+    Bug {
+        model: "batching::stalled_and_swift",
+        what: "a runner whose job waits counts as swift still",
+        file: RUNNING,
+        find: "        state.note_pace(batch);\n        state.count(ended, &now, fx);\n",
+        put: "        state.count(ended, &now, fx);\n",
     },
 ];

@@ -2,11 +2,16 @@
 
 mod admission;
 mod batching;
+mod bell;
 mod cancelling;
 mod cell;
+mod control;
+mod crew;
 mod ending;
 mod flight;
+mod lanes;
 mod ledger;
+mod patrol;
 mod running;
 mod shard;
 mod timing;
@@ -24,9 +29,12 @@ pub(crate) struct Bug {
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CONTROL: &str = "src/kernel/engine/control.rs";
+const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
+const LANES: &str = "src/kernel/engine/lanes.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
@@ -45,11 +53,16 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
     [
         admission::BUGS,
         batching::BUGS,
+        bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        control::BUGS,
+        crew::BUGS,
         ending::BUGS,
         flight::BUGS,
+        lanes::BUGS,
         ledger::BUGS,
+        patrol::BUGS,
         running::BUGS,
         shard::BUGS,
         timing::BUGS,

@@ -21,7 +21,7 @@ pub(super) const BUGS: &[Bug] = &[
         model: "timing::earlier_alarm",
         what: "an earlier alarm does not wake the timer",
         file: TIMING,
-        find: "            Timer::Asleep { until, .. } if self.alarms.next_due() < *until => self.wake_timer(fx),\n",
+        find: "            Timer::Asleep { until, .. } if self.next_due() < *until => self.wake_timer(fx),\n",
         put: "",
     },
     Bug {
@@ -44,5 +44,12 @@ pub(super) const BUGS: &[Bug] = &[
         file: ENGINE,
         find: "            || self.slots_used() >= self.limits.concurrency\n",
         put: "",
+    },
+    Bug {
+        model: "timing::deadline_of_its_own",
+        what: "a job's own deadline is not kept",
+        file: ADMISSION,
+        find: "if let Some(deadline) = deadline.or(self.limits.deadline) {",
+        put: "let _ = deadline;\n        if let Some(deadline) = self.limits.deadline {",
     },
 ];

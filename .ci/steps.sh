@@ -117,6 +117,7 @@ step_examples() {
     cargo build -p flowgate --examples
     timeout "$PATIENCE" "$target/debug/examples/worker_pool" src
     timeout "$PATIENCE" "$target/debug/examples/retry"
+    timeout "$PATIENCE" "$target/debug/examples/concurrent_map" README.md CHANGELOG.md
     timeout "$PATIENCE" "$target/debug/examples/keyed_lanes"
     timeout "$PATIENCE" "$target/debug/examples/crawl" src
     start "$log" "$target/debug/examples/graceful_shutdown"

@@ -1,10 +1,13 @@
-//! Counts the words of the files given, each file in a task of its own, and prints the most frequent ones.
+//! Counts the words of the files given, each file in a task of its own, prints the most frequent ones, and serves look-ups
+//! of their ranks, each loaded once.
 //! `cargo run --example concurrent_map -- README.md CHANGELOG.md`; without arguments it reads this crate's README.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use flowgate::{Attempt, ConcurrentMap, Shutdown, WorkerPool};
+use flowgate::{Attempt, ConcurrentMap, LoadSource, Shutdown, WorkerPool};
 use futures::StreamExt as _;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 
 const SHOWN: usize = 10;
@@ -43,9 +46,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{count:6} {word}");
     }
 
-    // One step for each entry, under its shard's lock: what is rare goes.
-    let rare = counts.retain(|_, count| *count > 1);
-    println!("{rare} words came once; {} are left", counts.len());
+    // Look-ups through a second map: whatever is asked for often is computed once, however many wait for it.
+    let ranks = ConcurrentMap::<String, usize>::builder().ttl(Duration::from_secs(60)).build()?;
+    let asked = frequent.iter().take(SHOWN).cycle().take(100 * SHOWN);
+    let look_ups = asked.map(|(word, count)| {
+        let (counts, count) = (counts.clone(), *count);
+        ranks.get_or_load(
+            word.clone(),
+            move || async move { 1 + counts.values().filter(|other| *other > count).count() },
+        )
+    });
+    let mut loads = 0;
+    for rank in join_all(look_ups).await {
+        loads += usize::from(rank?.source == LoadSource::Load);
+    }
+    println!("{} look-ups of {} words took {loads} loads", 100 * SHOWN, ranks.len());
     Ok(())
 }
 

@@ -78,6 +78,22 @@
 //! [`with_hasher`](ConcurrentMap::with_hasher) where an attacker can choose keys and time the answers). High bits of the
 //! hash choose the shard.
 //!
+//! What was measured, in processor time per call on two busy cores of an AMD EPYC (medians of seven rounds, single runs vary by
+//! a tenth; `Set` then `Get` of 1,000 short keys, unless named otherwise):
+//!
+//! * **64 shards.** 64, 128 and 256 took 15.1, 18.3 and 17.8 ns, and 15.9, 17.4 and 17.2 ns with two threads: with few threads
+//!   more locks only take more of the cache, and 256 of them 33 KB. Many cores that write are what
+//!   [`shards`](ConcurrentMapBuilder::shards) is for.
+//! * **128 bytes a shard.** 64 bytes were as fast there (10.9 and 10.9 ns in a prototype of the bare table and lock). 128 are
+//!   kept because other processors fetch cache lines in pairs, at 4 KB a map.
+//! * **A mutex.** A reader-writer lock writes to its word for a read as well, so it gained nothing for look-ups (9.4 against 9.1 ns,
+//!   with two threads 10.9 against 9.7) and cost more for writes (13.3 against 10.9).
+//! * **Refusing every re-entry** costs one load and two stores to a thread-local.
+//! * **No caching reader.** A handle with 1,024 copies, each checked against a version of its shard, took 7.3 ns instead of 12.3
+//!   for one hot key, but 13.6 instead of 12.4 for 1,000 keys (seven of ten were hits), 18.7 instead of 16.3 where one call in a
+//!   hundred writes, and 38.9 instead of 22.5 with `String` keys. It would also keep up to 1,024 values alive after they were
+//!   removed.
+//!
 
 mod builder;
 mod bulk;

@@ -251,19 +251,18 @@ pub(super) fn start<J, T, E>(
 ) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
     let cell = Arc::new(Cell::new(Parcel::new(job)));
     let mut fx = Effects::default();
-    let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
-        Admission::Accepted(ticket) => ticket,
+    let admitted = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
+        Admission::Accepted(ticket) => Ok(ticket),
         Admission::Shedding(ticket, shed) => {
             shared.shed(&shed, &mut fx);
-            ticket
+            Ok(ticket)
         }
-        Admission::Full(cell) => {
-            shared.apply(&mut fx);
-            return Err(Refused::Full(cell));
-        }
-        Admission::Closed(cell) => return Err(Refused::Closed(cell)),
+        Admission::Full(cell) => Err(Refused::Full(cell)),
+        Admission::Closed(cell) => Err(Refused::Closed(cell)),
     };
+    // A refusal, too, may have counted a runner that is to be started.
     shared.apply(&mut fx);
+    let ticket = admitted?;
     Ok(JobHandle::new(shared.clone(), cell, ticket))
 }
 

@@ -54,6 +54,7 @@
 mod admission;
 mod batching;
 mod control;
+mod effects;
 mod ending;
 mod lanes;
 mod ledger;
@@ -63,6 +64,7 @@ mod timing;
 
 pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
 pub(crate) use batching::Closed;
+pub(crate) use effects::{Due, Effects};
 pub(crate) use ending::{Cancelled, Sweep};
 pub(crate) use lanes::LaneId;
 pub(crate) use ledger::Bin;
@@ -79,7 +81,6 @@ use ending::Idler;
 use lanes::Lanes;
 use line::Waiter;
 use std::sync::Arc;
-use std::task::Waker;
 use timing::Timer;
 
 /// The bounds of an engine.
@@ -119,47 +120,6 @@ pub(crate) enum Phase {
 pub(crate) struct Ticket {
     pub(crate) key: Key,
     pub(crate) number: u64,
-}
-
-/// What the caller must do once the lock is free.
-#[derive(Debug, Default)]
-#[must_use = "runners, timers and waiting tasks depend on it"]
-pub(crate) struct Effects {
-    /// Spawn one runner.
-    pub(crate) start_runner: bool,
-    /// Spawn the timer.
-    pub(crate) start_timer: bool,
-    /// A runner is stuck: publish what the others have ended and not told of, see [`Engine::count_for`].
-    pub(crate) collect: bool,
-    /// Wake, ring or drop all of these.
-    pub(crate) wakers: Vec<Due>,
-}
-
-/// What is due outside the lock.
-#[derive(Debug)]
-pub(crate) enum Due {
-    /// Its task waits for this.
-    Wake(Waker),
-    /// The runner is to look at what is asked of it.
-    Ring(Arc<Bell>),
-    /// It is of no more use; dropping it may run user code.
-    Drop(Waker),
-}
-
-impl Effects {
-    fn wake(&mut self, waker: Waker) {
-        self.wakers.push(Due::Wake(waker));
-    }
-
-    fn drop(&mut self, waker: Waker) {
-        self.wakers.push(Due::Drop(waker));
-    }
-
-    /// Whether there is nothing to do.
-    #[inline]
-    pub(crate) fn is_nothing(&self) -> bool {
-        !self.start_runner && !self.start_timer && !self.collect && self.wakers.is_empty()
-    }
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use flowgate::retry::{Jitter, RetryPolicy};
 use flowgate::{Attempt, JobError, Shutdown, SubmitError, WorkerPool};
 use tokio::time::Instant;
 
-use crate::support::{Gate, HOUR, ms, quiet, secs, settle, soon};
+use crate::support::{Gate, HOUR, ms, promptly, quiet, secs, settle, soon};
 
 type Seen = Arc<Mutex<Vec<(u8, u32)>>>;
 type Keyed = WorkerPool<(u8, u32), (), ()>;
@@ -218,4 +218,40 @@ async fn a_deadline_ends_a_job_that_waits_for_its_key() {
     assert_eq!(began.elapsed().as_secs(), 5);
     assert!(soon(head).await.is_ok());
     assert!(began.elapsed() >= HOUR);
+}
+
+/// A refusal that found work for a runner starts it: with many submitters of a full lane, nothing is left behind.
+///
+/// Seen to fail: the effects of a refused submission dropped; the pool then waits for a runner that nobody has started.
+#[test]
+fn a_crowd_at_a_full_lane_leaves_no_runner_unstarted() {
+    for _ in 0..20 {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let pool = WorkerPool::<u32, u32, ()>::builder()
+                .concurrency(16)
+                .queue(112)
+                .per_key(8)
+                .build(|job: Attempt<u32>| async move { Ok(*job) })
+                .unwrap();
+            let hot: Vec<_> = (0..32)
+                .map(|_| {
+                    let pool = pool.clone();
+                    tokio::spawn(async move {
+                        for job in 0..60 {
+                            drop(pool.job(job).key("hot").submit().await.unwrap());
+                        }
+                    })
+                })
+                .collect();
+            for key in 0..200_u32 {
+                promptly(pool.job(key).key(&key).run()).await.unwrap();
+            }
+            for task in hot {
+                promptly(task).await.unwrap();
+            }
+            let report = promptly(pool.shutdown(Shutdown::Drain)).await.unwrap();
+            assert_eq!((report.totals.succeeded, report.is_complete()), (32 * 60 + 200, true));
+        });
+    }
 }

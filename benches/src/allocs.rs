@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
-use crate::case::{Case, Contender, Setup};
+use crate::case::{Case, Contender, Measure};
+use crate::setup::Setup;
 
 /// What an allocator has handed out since the process began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Row {
     pub blocks: f64,
     /// Bytes an operation.
     pub bytes: f64,
+    /// Bytes held an operation, where the case says when to look.
+    pub held: Option<f64>,
 }
 
 /// Rows by case and contender.
@@ -67,34 +70,55 @@ pub enum PassError {
 /// Counts every contender of `cases` with the allocator behind `count`.
 ///
 /// Each runs twice, with `n` and `3 n` operations, and the difference is divided by `2 n`: what starting a pool or a
-/// runtime allocates falls out.
+/// runtime allocates falls out. A case that is judged by what it holds runs once, in full.
 #[must_use]
-pub fn count_all(cases: &[Case], workers: usize, count: fn() -> Count) -> Vec<Row> {
+pub fn count_all(cases: &[Case], workers: usize, count: fn() -> Count, live: fn() -> u64) -> Vec<Row> {
     let mut rows = Vec::new();
-    for case in cases {
-        let ops = case.whole_ops((case.ops / 16).max(1));
+    for case in cases.iter().filter(|case| case.counted) {
         for contender in &case.contenders {
-            let few = counted(case, contender, ops, workers, count);
-            let many = counted(case, contender, 3 * ops, workers, count);
-            let per_op = |few: u64, many: u64| (many as f64 - few as f64) / (2 * ops) as f64;
+            let counted = |ops| counted(case, contender, ops, workers, count, live);
+            let (few, many, ops) = if case.judged_by == Measure::Held {
+                let ops = case.whole_ops(case.ops);
+                (Counted::default(), counted(ops), ops)
+            } else {
+                let ops = case.whole_ops((case.ops / 16).max(1));
+                (counted(ops), counted(3 * ops), 2 * ops)
+            };
+            let per_op = |few: u64, many: u64| (many as f64 - few as f64) / ops as f64;
             rows.push(Row {
                 case: case.name.to_owned(),
                 contender: contender.name.to_owned(),
                 blocks: per_op(few.blocks, many.blocks),
                 bytes: per_op(few.bytes, many.bytes),
+                held: many.held.map(|held| per_op(few.held.unwrap_or(0), held)),
             });
         }
     }
     rows
 }
 
-fn counted(case: &Case, contender: &Contender, ops: u64, workers: usize, count: fn() -> Count) -> Count {
-    let setup = Setup::new(case.shape, ops, workers);
+/// What one run has allocated, and held.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    blocks: u64,
+    bytes: u64,
+    held: Option<u64>,
+}
+
+fn counted(
+    case: &Case,
+    contender: &Contender,
+    ops: u64,
+    workers: usize,
+    count: fn() -> Count,
+    live: fn() -> u64,
+) -> Counted {
+    let setup = Setup::new(case, ops, workers).with_live_bytes(live);
     let before = count();
     let checksum = (contender.run)(&setup);
     let after = count();
     assert_eq!(checksum, (case.checksum)(ops), "{}: {} lost or changed a result", case.name, contender.name);
-    Count { blocks: after.blocks - before.blocks, bytes: after.bytes - before.bytes }
+    Counted { blocks: after.blocks - before.blocks, bytes: after.bytes - before.bytes, held: setup.notes().held }
 }
 
 /// Runs the counting program at `program` over the cases that `args` select.
@@ -104,6 +128,9 @@ fn counted(case: &Case, contender: &Contender, ops: u64, workers: usize, count: 
 pub fn run_pass(program: &Path, args: &Args) -> Result<Table, PassError> {
     let mut command = Command::new(program);
     command.args(["--workers", &args.worker_threads().to_string()]);
+    if args.quick {
+        command.arg("--quick");
+    }
     if let Some(only) = &args.only {
         command.args(["--only", only]);
     }

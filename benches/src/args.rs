@@ -52,7 +52,7 @@ pub const USAGE: &str = "\
 usage: cargo bench --bench ratios -- [OPTIONS] [FILTER]...
 
 FILTER            only cases whose name contains FILTER (several: any of them)
---quick           seven shorter rounds, within 50 s
+--quick           seven shorter rounds, within 50 s a concept; some cases only if named in full
 --json            one JSON object on standard output
 --workers N       worker threads of each runtime (2)
 --rounds N        measured rounds (15, with --quick 7)
@@ -92,12 +92,18 @@ impl Args {
         self.workers.unwrap_or(2)
     }
 
-    /// The cases that the filters and `--only` leave; a case without a contender left is dropped.
+    /// The cases that the filters, `--quick` and `--only` leave; a case without a contender left is dropped.
     #[must_use]
     pub fn select(&self, cases: Vec<Case>) -> Vec<Case> {
         let wanted =
             |name: &str| self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()));
-        let mut selected: Vec<Case> = cases.into_iter().filter(|case| wanted(case.name)).collect();
+        let whole = |case: &Case| !self.quick || case.in_quick || self.filters.iter().any(|filter| filter == case.name);
+        let mut selected: Vec<Case> = cases.into_iter().filter(|case| wanted(case.name) && whole(case)).collect();
+        if self.quick {
+            for case in &mut selected {
+                case.shape.keys = case.shape.keys.min(case.quick_keys);
+            }
+        }
         if let Some(only) = &self.only {
             for case in &mut selected {
                 case.contenders.retain(|contender| contender.name == only);

@@ -1,8 +1,11 @@
 //! Cases and contenders: the table that the harness, the allocation pass and the criterion benches walk.
 
-use std::future::Future;
+use std::fmt;
 
-use tokio::runtime::{Builder, Runtime};
+use crate::setup::{Setup, Shelf};
+
+/// Highest ratios wanted, by rival.
+pub type Targets = &'static [(&'static str, f64)];
 
 /// A load, and who carries it. The first contender is ours: ratios are its cost over each other contender's.
 #[derive(Clone, Debug)]
@@ -15,15 +18,42 @@ pub struct Case {
     pub ops: u64,
     /// The checksum that a run of so many operations must return.
     pub checksum: fn(u64) -> u64,
-    /// Which clock the ratios are taken from.
-    pub judged_by: Clock,
+    /// Which figure the ratios are taken from.
+    pub judged_by: Measure,
+    /// Whether a quick run has it even if no filter names it.
+    pub in_quick: bool,
+    /// The most keys of a quick run.
+    pub quick_keys: usize,
+    /// Whether the allocation pass runs it.
+    pub counted: bool,
     /// Ours first.
     pub contenders: Vec<Contender>,
     /// Highest ratio wanted, by rival.
-    pub targets: &'static [(&'static str, f64)],
+    pub targets: Targets,
+    /// What the runs of this case share.
+    pub shelf: Shelf,
 }
 
 impl Case {
+    /// A case judged by CPU time, in quick runs and counted, without targets, whose operation `n` of `0..ops` adds
+    /// `n + 1` to the checksum.
+    #[must_use]
+    pub fn new(name: &'static str, shape: Shape, ops: u64, contenders: Vec<Contender>) -> Self {
+        Self {
+            name,
+            shape,
+            ops,
+            checksum: sum_of_results,
+            judged_by: Measure::Cpu,
+            in_quick: true,
+            quick_keys: usize::MAX,
+            counted: true,
+            contenders,
+            targets: &[],
+            shelf: Shelf::default(),
+        }
+    }
+
     /// The highest ratio wanted against `rival`, if there is one.
     #[must_use]
     pub fn target(&self, rival: &str) -> Option<f64> {
@@ -36,10 +66,25 @@ impl Case {
         let producers = self.shape.producers as u64;
         (ops / producers).max(1) * producers
     }
+
+    /// The same case with a hundredth of the operations and at most a thousand keys: enough to see that a contender
+    /// does the work, not to time it.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.ops = self.whole_ops(self.ops / 100);
+        self.shape.keys = self.shape.keys.min(1_000);
+        self
+    }
+}
+
+/// The sum of `n + 1` over `0..ops`.
+#[must_use]
+pub fn sum_of_results(ops: u64) -> u64 {
+    ops * (ops + 1) / 2
 }
 
 /// Limits shared by the contenders of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Producing tasks, or threads.
     pub producers: usize,
@@ -49,44 +94,26 @@ pub struct Shape {
     pub capacity: usize,
     /// Results that all producers together leave unread.
     pub window: usize,
+    /// Different keys.
+    pub keys: usize,
 }
 
-/// One run: the shape, the number of operations, and a runtime that nothing else has used.
-#[derive(Debug)]
-pub struct Setup {
-    /// Limits of the case.
-    pub shape: Shape,
-    /// Operations to carry out.
-    pub ops: u64,
-    runtime: Runtime,
-}
-
-impl Setup {
-    /// A run on a new multi-threaded runtime.
-    ///
-    /// # Panics
-    /// If the runtime's threads cannot be started.
-    #[must_use]
-    pub fn new(shape: Shape, ops: u64, workers: usize) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build().expect("a runtime");
-        Self { shape, ops, runtime }
-    }
-
-    /// Drives `future` on the calling thread, beside the runtime's workers.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
-    }
-
-    /// Jobs of each producer: contiguous ranges that together are `0..ops`.
-    pub fn shares(&self) -> impl Iterator<Item = std::ops::Range<u64>> + use<> {
-        let share = self.ops / self.shape.producers as u64;
-        (0..self.shape.producers as u64).map(move |producer| producer * share..(producer + 1) * share)
-    }
-
-    /// Unread results allowed to each producer.
-    #[must_use]
-    pub fn window_share(&self) -> usize {
-        (self.shape.window / self.shape.producers).max(1)
+impl fmt::Display for Shape {
+    /// The limits that are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            (self.producers, if self.slots == 0 { "thread" } else { "producer" }),
+            (self.slots, "slot"),
+            (self.capacity, "place"),
+            (self.window, "unread result"),
+            (self.keys, "key"),
+        ];
+        let mut before = "";
+        for (number, name) in named.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{before}{number} {name}{}", if number == 1 { "" } else { "s" })?;
+            before = ", ";
+        }
+        Ok(())
     }
 }
 
@@ -99,12 +126,18 @@ pub struct Contender {
     pub run: fn(&Setup) -> u64,
 }
 
-/// A clock that ratios are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// A figure that ratios are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Clock {
+pub enum Measure {
     /// CPU time of the whole process: what an operation costs.
     Cpu,
     /// Wall time: how long the operations took.
     Wall,
+    /// The latency that one operation in a hundred exceeds.
+    P99,
+    /// The latency that one operation in a thousand exceeds.
+    P999,
+    /// Bytes held an operation, as counted by the allocation pass.
+    Held,
 }

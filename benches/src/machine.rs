@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pool::load;
 
@@ -12,10 +12,28 @@ use crate::pool::load;
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions belong beside the figures.
-const NAMED: [&str; 7] = ["tokio", "async-channel", "flume", "kanal", "futures-util", "tower", "parking_lot"];
+const NAMED: [&str; 17] = [
+    "tokio",
+    "async-channel",
+    "flume",
+    "kanal",
+    "futures-util",
+    "tower",
+    "parking_lot",
+    "threadpool",
+    "rayon",
+    "crossbeam-channel",
+    "dashmap",
+    "scc",
+    "papaya",
+    "moka",
+    "quick_cache",
+    "foldhash",
+    "hashbrown",
+];
 
 /// Machine, compiler, and versions of tokio and the rivals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Model of the processor, as the system names it.
     pub cpu: String,
@@ -43,9 +61,17 @@ impl Machine {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             rustc: rustc_version(),
             workers,
-            busy_job_ns: load::busy_job_ns(),
+            busy_job_ns: load::job_ns(load::BUSY_STEPS),
             versions: locked_versions(LOCK, &NAMED),
         }
+    }
+}
+
+impl Machine {
+    /// Whether figures of both may stand in one table.
+    #[must_use]
+    pub fn same_place(&self, other: &Self) -> bool {
+        Self { busy_job_ns: other.busy_job_ns, ..self.clone() } == *other
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::json::{CaseReport, ContenderReport, RatioReport, Report};
+use crate::latency::Percentiles;
 
 /// `ratio <case> <rival> <median> [min max] target <t>`.
 #[must_use]
@@ -29,45 +30,61 @@ impl fmt::Display for Tables<'_> {
     }
 }
 
+const NO_CELL: &str = "-";
+
 fn table(case: &CaseReport, width: usize) -> Result<String, fmt::Error> {
-    let mut text =
-        format!("{} ({} operations x {} rounds, by {:?} time)\n", case.name, case.ops, case.rounds, case.judged_by);
-    writeln!(
-        text,
-        "  {:<width$} {:>8} {:>8} {:>7} {:>7}   {:>6} {:>15} {:>7}",
-        "ns and allocations per op",
-        "CPU",
-        "wall",
-        "allocs",
-        "bytes",
-        "ratio",
-        "[min max]",
-        "target",
-        width = width.max(25),
-    )?;
+    let width = width.max(25);
+    let mut text = format!(
+        "{} ({}; {} operations x {} rounds, by {:?})\n",
+        case.name, case.limits, case.ops, case.rounds, case.judged_by
+    );
+    let heads = [
+        format!("{:>8} {:>8} {:>7} {:>7}", "CPU", "wall", "allocs", "bytes"),
+        if holds(case) { format!(" {:>9}", "held") } else { String::new() },
+        if has_latencies(case) { format!(" {:>9} {:>9} {:>9}", "p50", "p99", "p999") } else { String::new() },
+        format!("   {:>6} {:>15} {:>7}", "ratio", "[min max]", "target"),
+    ];
+    writeln!(text, "  {:<width$} {}", "ns and allocations per op", heads.concat())?;
     for contender in &case.contenders {
         let ratio = case.ratios.iter().find(|ratio| ratio.rival == contender.name);
-        writeln!(text, "{}", row(contender, ratio, width.max(25)))?;
+        writeln!(text, "{}", row(case, contender, ratio, width))?;
     }
     Ok(text)
 }
 
-fn row(contender: &ContenderReport, ratio: Option<&RatioReport>, width: usize) -> String {
-    let figure =
-        |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
-    let range = ratio.map_or_else(String::new, |ratio| format!("[{:.3} {:.3}]", ratio.spread.min, ratio.spread.max));
-    let (blocks, bytes) = (contender.allocs.map(|a| a.blocks), contender.allocs.map(|a| a.bytes));
-    let target = ratio.and_then(|ratio| ratio.target);
-    let line = format!(
-        "  {:<width$} {:>8.0} {:>8.0} {:>7} {:>7}   {:>6} {range:>15} {:>7}{}",
+fn holds(case: &CaseReport) -> bool {
+    case.contenders.iter().any(|contender| contender.allocs.is_some_and(|allocs| allocs.held.is_some()))
+}
+
+fn has_latencies(case: &CaseReport) -> bool {
+    case.contenders.iter().any(|contender| contender.latency.is_some())
+}
+
+fn row(case: &CaseReport, contender: &ContenderReport, ratio: Option<&RatioReport>, width: usize) -> String {
+    let figure = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| NO_CELL.to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let allocs = contender.allocs;
+    let mut line = format!(
+        "  {:<width$} {:>8.0} {:>8.0} {:>7} {:>7}",
         contender.name,
         contender.cpu_ns.median,
         contender.wall_ns.median,
-        figure(blocks, 2),
-        figure(bytes, 0),
-        ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.spread.median)),
-        target.map_or_else(String::new, |target| format!("{target:.2}")),
-        if ratio.is_some_and(RatioReport::behind) { " behind" } else { "" },
+        figure(allocs.map(|a| a.blocks), 2),
+        figure(allocs.map(|a| a.bytes), 0),
     );
+    if holds(case) {
+        line += &format!(" {:>9}", figure(allocs.and_then(|a| a.held), 1));
+    }
+    if has_latencies(case) {
+        let of = |percentile: fn(&Percentiles) -> f64| figure(contender.latency.as_ref().map(percentile), 0);
+        line += &format!(" {:>9} {:>9} {:>9}", of(|l| l.p50), of(|l| l.p99), of(|l| l.p999));
+    }
+    if let Some(ratio) = ratio {
+        let range = format!("[{:.3} {:.3}]", ratio.spread.min, ratio.spread.max);
+        let target = ratio.target.map_or_else(String::new, |target| format!("{target:.2}"));
+        let verdict = if ratio.behind() { " behind" } else { "" };
+        line += &format!("   {:>6.3} {range:>15} {target:>7}{verdict}", ratio.spread.median);
+    }
     line.trim_end().to_owned()
 }

@@ -1,9 +1,9 @@
 //! Medians, ranges and paired ratios.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Median and range of a set of figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The middle figure; the mean of the middle two if their number is even.
     pub median: f64,

@@ -19,6 +19,12 @@ fn count() -> Count {
     Count { blocks: (stats.allocations + stats.reallocations) as u64, bytes: stats.bytes_allocated as u64 }
 }
 
+fn live() -> u64 {
+    let stats = ALLOCATOR.stats();
+    // Deallocations may have been counted before the allocation that another thread is about to count.
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated) as u64
+}
+
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
@@ -27,7 +33,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let rows = count_all(&args.select(cases()), args.worker_threads(), count);
+    let rows = count_all(&args.select(cases()), args.worker_threads(), count, live);
     match serde_json::to_string(&rows) {
         Ok(rows) => {
             println!("{rows}");

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::case::{Setup, Shape};
+use crate::case::Shape;
 use crate::pool::load::{Counted, Load, Plain, Tally};
+use crate::setup::Setup;
 
 /// A pool under measurement: it runs the jobs of a [`Load`] on at most [`Shape::slots`] slots and delivers each result
 /// to whoever submitted the job.

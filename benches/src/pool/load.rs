@@ -42,18 +42,24 @@ impl Load for Yielding {
 
 impl Plain for Yielding {}
 
-/// Computes for the greater part of a microsecond: [`busy_job_ns`] says how long on this machine, and each run prints it.
+/// Computes, so many steps.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Busy;
+pub struct Computing<const STEPS: u32>;
 
-impl Load for Busy {
+impl<const STEPS: u32> Load for Computing<STEPS> {
     async fn run(self, job: u64) -> u64 {
-        black_box(compute(black_box(job)));
+        black_box(compute(black_box(job), STEPS));
         job + 1
     }
 }
 
-impl Plain for Busy {}
+impl<const STEPS: u32> Plain for Computing<STEPS> {}
+
+/// Computes for the greater part of a microsecond: [`job_ns`] says how long on this machine, and each run prints it.
+pub type Busy = Computing<BUSY_STEPS>;
+
+/// Computes for about ten microseconds.
+pub type Long = Computing<LONG_STEPS>;
 
 /// Sleeps for a millisecond.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +73,25 @@ impl Load for Sleeping {
 }
 
 impl Plain for Sleeping {}
+
+/// A load for threads: it blocks nobody but its own.
+pub trait Blocking: Clone + Send + Sync + 'static {
+    /// Runs one job.
+    fn run_now(&self, job: u64) -> u64;
+}
+
+impl Blocking for Trivial {
+    fn run_now(&self, job: u64) -> u64 {
+        job + 1
+    }
+}
+
+impl Blocking for Counted {
+    fn run_now(&self, job: u64) -> u64 {
+        self.0.record(job + 1);
+        job + 1
+    }
+}
 
 /// Counts itself, for producers that keep no handle.
 #[derive(Clone, Debug)]
@@ -94,7 +119,8 @@ impl Tally {
         Self { sum: AtomicU64::new(0), left: AtomicU64::new(jobs), done: Notify::new() }
     }
 
-    fn record(&self, result: u64) {
+    /// Adds one result.
+    pub fn record(&self, result: u64) {
         // Ordering: Relaxed, because the decrement below publishes the sum.
         self.sum.fetch_add(result, Ordering::Relaxed);
         // Ordering: AcqRel: each decrement hands its sum on to the next, and the last one to `complete`.
@@ -115,28 +141,32 @@ impl Tally {
     }
 }
 
-/// Steps of [`compute`]: a fixed amount of arithmetic, so that a slow spell of the machine weighs on the load and on the
+/// Steps of a [`Busy`] job: a fixed amount of arithmetic, so that a slow spell of the machine weighs on the load and on the
 /// pool alike. So many that `spawn+semaphore` takes about 1.5 microseconds of CPU for a job on the machine that the
 /// targets were set on.
-const STEPS: u32 = 500;
+pub const BUSY_STEPS: u32 = 500;
+
+/// Steps of a [`Long`] job.
+pub const LONG_STEPS: u32 = 7_500;
 
 /// A chain of multiplications, each of which needs the one before.
-fn compute(seed: u64) -> u64 {
+#[must_use]
+pub fn compute(seed: u64, steps: u32) -> u64 {
     let mut x = seed | 1;
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         x = (x ^ (x >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
     x
 }
 
-/// What one [`Busy`] job takes on this machine, alone: the quickest of many.
+/// What so many steps take on this machine, alone: the quickest of many.
 #[must_use]
-pub fn busy_job_ns() -> u64 {
+pub fn job_ns(steps: u32) -> u64 {
     let mut best = Duration::MAX;
     for batch in 0..100_u64 {
         let start = Instant::now();
         for job in 0..100 {
-            black_box(compute(black_box(batch * 100 + job)));
+            black_box(compute(black_box(batch * 100 + job), steps));
         }
         best = best.min(start.elapsed() / 100);
     }

@@ -13,9 +13,10 @@ use tower::buffer::Buffer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Service, ServiceExt};
 
-use crate::case::{Setup, Shape};
+use crate::case::Shape;
 use crate::pool::driver::{Pool, sum_of};
 use crate::pool::load::{Load, Plain};
+use crate::setup::Setup;
 
 /// A task per job, spawned once a semaphore gave its permit.
 #[derive(Clone, Debug)]

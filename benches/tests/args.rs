@@ -46,7 +46,7 @@ fn several_filters_select_what_any_of_them_names() {
 
 #[test]
 fn one_contender_can_be_singled_out() {
-    let selected = parse("--only kanal+oneshot pool/full pool/forms").unwrap().select(cases());
+    let selected = parse("--only kanal+oneshot pool/full pool/features").unwrap().select(cases());
     assert_eq!(selected.len(), 1, "a case without that contender is left out");
     let names: Vec<_> = selected[0].contenders.iter().map(|contender| contender.name).collect();
     assert_eq!(names, ["kanal+oneshot"]);

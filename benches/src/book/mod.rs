@@ -53,7 +53,7 @@ pub(crate) fn plot(error: impl fmt::Display) -> BookError {
     BookError::Plot(error.to_string())
 }
 
-/// Reads reports and makes one of them, its cases in the order of the files.
+/// Reads reports and makes one of them, its cases in the order of the files; of a case that is in several, the last.
 ///
 /// # Errors
 /// [`BookError`] if there is none, one cannot be read, or they are not from one machine and one set of versions.
@@ -67,6 +67,7 @@ pub fn read(files: &[PathBuf]) -> Result<Report, BookError> {
             None => whole = Some(part),
             Some(whole) if whole.machine.same_place(&part.machine) => {
                 whole.quick |= part.quick;
+                whole.cases.retain(|case| part.cases.iter().all(|newer| newer.name != case.name));
                 whole.cases.extend(part.cases);
             }
             Some(_) => return Err(BookError::Mixed),

@@ -39,8 +39,8 @@ fn head(text: &mut String, report: &Report) {
         "# Benchmarks\n\n\
          Written by a command, from {kind}; the notes in it come from `benches/notes.md`. To write it anew:\n\n\
          ```sh\n\
-         cargo bench --bench ratios -- --json > results.json\n\
-         cargo run --release -p flowgate-benches --bin benchmarks -- results.json\n\
+         cargo bench --bench ratios -- --json > results.json                              # or `--quick`, by concept\n\
+         cargo run --release -p flowgate-benches --bin benchmarks -- results.json         # several files: the later counts\n\
          ```\n\n\
          A ratio is the cost of flowgate divided by the cost of the rival, so **below 1 is ahead**: the median of the rounds' \
          own ratios, with the least and the greatest in brackets. Ours and all rivals run interleaved in one process, on a \
@@ -146,7 +146,9 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn spread(ratio: &RatioReport) -> String {
-    format!("{:.2} [{:.2} {:.2}]", ratio.spread.median, ratio.spread.min, ratio.spread.max)
+    let spread = ratio.spread;
+    let digits = if spread.median < 0.1 { 4 } else { 2 };
+    format!("{:.digits$} [{:.digits$} {:.digits$}]", spread.median, spread.min, spread.max)
 }
 
 fn judge(measure: Measure) -> &'static str {

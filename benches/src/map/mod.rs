@@ -34,12 +34,7 @@ const QUICK: &str = "quick_cache";
 /// Names of a load on 1, 2, 4 and 8 threads.
 macro_rules! names {
     ($load:literal) => {
-        [
-            concat!("map/", $load, "/t1"),
-            concat!("map/", $load, "/t2"),
-            concat!("map/", $load, "/t4"),
-            concat!("map/", $load, "/t8"),
-        ]
+        [concat!($load, "/t1"), concat!($load, "/t2"), concat!($load, "/t4"), concat!($load, "/t8")]
     };
 }
 
@@ -92,16 +87,16 @@ impl Load {
 /// All cases of the map.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    let strings = Load::new(names!("set-get-string"), 1_000, 400_000)
+    let strings = Load::new(names!("map/set-get-string"), 1_000, 400_000)
         .quick(&[1, 2], 1_000)
         .targets(&[(DASH, 0.67), (SCC, 0.67), (PAPAYA, 0.67)], &[(DASH, 0.83), (SCC, 0.83), (PAPAYA, 0.83)]);
-    let strs = Load::new(names!("set-get-str"), 1_000, 800_000)
+    let strs = Load::new(names!("map/set-get-str"), 1_000, 800_000)
         .quick(&[1, 2], 1_000)
         .targets(&[(DASH, 0.95), (SCC, 0.95), (PAPAYA, 0.95)], &[(DASH, 0.91), (SCC, 0.91), (PAPAYA, 0.91)]);
     let twice: Targets = &[(DASH, 0.5)];
-    let hot = Load::new(names!("hot-get"), 1_000, 2_000_000).quick(&[1, 2], 1_000).targets(LEVEL, twice);
-    let one_key = Load::new(names!("hot-get-one-key"), 1, 2_000_000).targets(LEVEL, twice);
-    let one_set = Load::new(names!("hot-get-1-set"), 1_000, 2_000_000).targets(LEVEL, twice);
+    let hot = Load::new(names!("map/hot-get"), 1_000, 2_000_000).quick(&[1, 2], 1_000).targets(LEVEL, twice);
+    let one_key = Load::new(names!("map/hot-get-one-key"), 1, 2_000_000).targets(LEVEL, twice);
+    let one_set = Load::new(names!("map/hot-get-1-set"), 1_000, 2_000_000).targets(LEVEL, twice);
     let mix = |names, keys, quick_keys| Load::new(names, keys, 400_000).quick(&[2], quick_keys).targets(MIXED, MIXED);
     [
         strings.cases::<SetGet<String>>(),
@@ -109,13 +104,13 @@ pub fn cases() -> Vec<Case> {
         hot.cases::<HotGet<0>>(),
         one_key.cases::<HotGet<0>>(),
         one_set.cases::<HotGet<1>>(),
-        mix(names!("read-heavy"), 1 << 20, 1 << 14).cases::<ReadHeavy>(),
-        mix(names!("exchange"), 1 << 20, 1 << 14).cases::<Exchange>(),
-        mix(names!("rapid-grow-presized"), 1 << 20, 1 << 17).cases::<RapidGrow>(),
-        mix(names!("rapid-grow-empty"), 1 << 20, 1 << 17).cases::<RapidGrowEmpty>(),
-        Load::new(names!("zipf"), 1_000_000, 400_000).cases::<Zipf>(),
-        Load::new(names!("zipf-string-arc"), 1_000_000, 200_000).quick(&[2], 100_000).cases::<ZipfBlobs>(),
-        Load::new(names!("word-count"), 0, 800_000).cases::<WordCount>(),
+        mix(names!("map/read-heavy"), 1 << 20, 1 << 14).cases::<ReadHeavy>(),
+        mix(names!("map/exchange"), 1 << 20, 1 << 14).cases::<Exchange>(),
+        mix(names!("map/rapid-grow-presized"), 1 << 20, 1 << 17).cases::<RapidGrow>(),
+        mix(names!("map/rapid-grow-empty"), 1 << 20, 1 << 17).cases::<RapidGrowEmpty>(),
+        Load::new(names!("map/zipf"), 1_000_000, 400_000).cases::<Zipf>(),
+        Load::new(names!("map/zipf-string-arc"), 1_000_000, 200_000).quick(&[2], 100_000).cases::<ZipfBlobs>(),
+        Load::new(names!("map/word-count"), 0, 800_000).cases::<WordCount>(),
         latency(),
         vec![memory(), single_flight()],
         ttl(),
@@ -126,7 +121,7 @@ pub fn cases() -> Vec<Case> {
 /// Latency of gets.
 fn latency() -> Vec<Case> {
     let targets: Targets = &[(DASH, 1.0)];
-    let load = Load::new(names!("get-latency"), 100_000, 200_000).targets(targets, targets);
+    let load = Load::new(names!("map/get-latency"), 100_000, 200_000).targets(targets, targets);
     load.cases::<Latency>().into_iter().map(|case| Case { judged_by: Measure::P999, ..case }).collect()
 }
 

@@ -1,7 +1,8 @@
 //! Cases of `pool/`: one job in, its result back to whoever submitted it.
 //!
 //! Sixteen slots and at most 1024 unread results everywhere, but in `pool/full`, whose capacity of 64 keeps `submit`
-//! waiting. `p1` and `p4` are the producers.
+//! waiting. `p1` and `p4` are the producers. `flowgate` borrows its job from the pool (`build_with`), `flowgate-owned` is
+//! lent it as a value (`build`).
 
 pub mod batched;
 pub mod channels;
@@ -19,12 +20,13 @@ use channels::{AsyncChannel, Flume, Kanal, Workers};
 use driver::{Pool, detached};
 use half_load::Due;
 use load::{Busy, Counted, Long, Plain, Sleeping, Trivial, Yielding};
-use ours::{ByAttempt, ByState, Featured, Flowgate};
+use ours::{ByAttempt, ByState, Featured, Flowgate, Lanes, OnThreads};
 use rivals::{BareSpawn, SpawnSemaphore, Tower};
 use threads::{Boxed, Closures, SpawnBlocking, Typed};
 use waiting::Gated;
 
 const OURS: &str = "flowgate";
+const OWNED: &str = "flowgate-owned";
 const SPAWN: &str = "spawn+semaphore";
 const UNLIMITED: &str = "spawn-unlimited";
 const CHANNEL: &str = "async-channel+oneshot";
@@ -44,7 +46,6 @@ pub fn cases() -> Vec<Case> {
         round_trip(),
         sleep(),
         features(),
-        forms(),
         full(),
         half_load(),
         Case { in_quick: false, ..waiting("pool/waiting-1k/p1", 1_000) },
@@ -90,24 +91,14 @@ fn sleep() -> Case {
 /// What the options cost that a service switches on: retries, an attempt timeout, a deadline.
 fn features() -> Case {
     let featured = windowed::<Flowgate<Featured>, Trivial>("flowgate+retry+deadline");
-    beside_itself("pool/features/p1", featured, windowed::<Flowgate<ByAttempt>, Trivial>(OURS), &[(OURS, 1.25)])
-}
-
-/// A borrowed job beside an owned attempt.
-fn forms() -> Case {
-    let borrowed = windowed::<Flowgate<ByState>, Trivial>("flowgate-build_with");
-    beside_itself("pool/forms/p1", borrowed, windowed::<Flowgate<ByAttempt>, Trivial>(OURS), &[])
-}
-
-/// Two forms of ours on trivial jobs of one producer.
-fn beside_itself(name: &'static str, form: Contender, plain: Contender, targets: Targets) -> Case {
-    Case { targets, ..Case::new(name, wide(1), 160_000, vec![form, plain]) }
+    let plain = windowed::<Flowgate<ByState>, Trivial>(OURS);
+    Case { targets: &[(OURS, 1.25)], ..Case::new("pool/features/p1", wide(1), 160_000, vec![featured, plain]) }
 }
 
 /// Producers that wait for room: a capacity of 64, and handles dropped at once.
 fn full() -> Case {
     let contenders = vec![
-        detaching::<Flowgate<ByAttempt>>(OURS),
+        detaching::<Flowgate<ByState>>(OURS),
         detaching::<SpawnSemaphore<Counted>>(SPAWN),
         detaching::<Workers<AsyncChannel, Counted>>(CHANNEL),
         detaching::<Workers<Flume, Counted>>("flume+oneshot"),
@@ -121,7 +112,7 @@ fn full() -> Case {
 /// Jobs of ten microseconds that come twice as far apart, at random.
 fn half_load() -> Case {
     let contenders = vec![
-        Contender { name: OURS, run: half_load::half_load::<Flowgate<ByAttempt>> },
+        Contender { name: OURS, run: half_load::half_load::<Flowgate<ByState>> },
         Contender { name: SPAWN, run: half_load::half_load::<SpawnSemaphore<Due>> },
         Contender { name: CHANNEL, run: half_load::half_load::<Workers<AsyncChannel, Due>> },
         Contender { name: "kanal+oneshot", run: half_load::half_load::<Workers<Kanal, Due>> },
@@ -138,6 +129,8 @@ fn half_load() -> Case {
 /// A million jobs of one key from 64 producers, as fast as they are let in, beside one job at a time of a thousand other keys.
 fn hot_key() -> Case {
     let contenders = vec![
+        Contender { name: "flowgate-per_key64", run: hot_key::hot_key::<Lanes<64>> },
+        Contender { name: "flowgate-per_key1024", run: hot_key::hot_key::<Lanes<1024>> },
         Contender { name: "spawn+key-mutex", run: hot_key::hot_key::<hot_key::SpawnMutex> },
         Contender { name: "sharded-channels", run: hot_key::hot_key::<hot_key::Sharded> },
     ];
@@ -145,6 +138,7 @@ fn hot_key() -> Case {
         judged_by: Measure::P99,
         counted: false,
         in_quick: false,
+        targets: &[("spawn+key-mutex", 1.0), ("sharded-channels", 1.0)],
         ..Case::new("pool/hot-key/p64", Shape { keys: 1_001, ..wide(64) }, 1_000_000, contenders)
     }
 }
@@ -152,7 +146,7 @@ fn hot_key() -> Case {
 /// So many tasks that wait for room in a pool whose jobs do not end before all of them stand in line.
 fn waiting(name: &'static str, submitters: u64) -> Case {
     let contenders = vec![
-        Contender { name: OURS, run: waiting::waiting::<Flowgate<ByAttempt>> },
+        Contender { name: OURS, run: waiting::waiting::<Flowgate<ByState>> },
         Contender { name: SPAWN, run: waiting::waiting::<SpawnSemaphore<Gated>> },
         Contender { name: CHANNEL, run: waiting::waiting::<Workers<AsyncChannel, Gated>> },
         Contender { name: "flume+oneshot", run: waiting::waiting::<Workers<Flume, Gated>> },
@@ -168,31 +162,36 @@ const THREADS: Shape = Shape { producers: 1, slots: 4, capacity: 1024, window: 1
 /// Threads, with a handle for each job.
 fn threads() -> Case {
     let contenders = vec![
+        Contender { name: OURS, run: threads::windowed::<OnThreads> },
         Contender { name: "threadpool+oneshot", run: threads::windowed::<Closures<threadpool::ThreadPool, _>> },
         Contender { name: "rayon+oneshot", run: threads::windowed::<Closures<rayon::ThreadPool, _>> },
         Contender { name: "spawn_blocking", run: threads::windowed::<SpawnBlocking<_>> },
         Contender { name: "crossbeam-typed+oneshot", run: threads::windowed::<Typed> },
         Contender { name: "crossbeam-boxed+oneshot", run: threads::windowed::<Closures<Boxed, _>> },
     ];
-    Case { judged_by: Measure::Wall, ..Case::new("pool/threads/p1", THREADS, 80_000, contenders) }
+    let targets: Targets = &[("threadpool+oneshot", 0.8), ("crossbeam-typed+oneshot", 1.0)];
+    Case { judged_by: Measure::Wall, targets, ..Case::new("pool/threads/p1", THREADS, 80_000, contenders) }
 }
 
 /// Threads, and nobody waits for a result.
 fn fired_threads() -> Case {
     let contenders = vec![
+        Contender { name: OURS, run: threads::fired::<OnThreads> },
         Contender { name: "threadpool", run: threads::fired::<Closures<threadpool::ThreadPool, _>> },
         Contender { name: "rayon", run: threads::fired::<Closures<rayon::ThreadPool, _>> },
         Contender { name: "spawn_blocking", run: threads::fired::<SpawnBlocking<_>> },
         Contender { name: "crossbeam-typed", run: threads::fired::<Typed> },
         Contender { name: "crossbeam-boxed", run: threads::fired::<Closures<Boxed, _>> },
     ];
-    Case { judged_by: Measure::Wall, ..Case::new("pool/threads-fired/p1", THREADS, 80_000, contenders) }
+    let targets: Targets = &[("threadpool", 0.8)];
+    Case { judged_by: Measure::Wall, targets, ..Case::new("pool/threads-fired/p1", THREADS, 80_000, contenders) }
 }
 
 /// The contenders that hand out a handle for each job, ours first.
 fn delivering<L: Plain>() -> Vec<Contender> {
     vec![
-        windowed::<Flowgate<ByAttempt>, L>(OURS),
+        windowed::<Flowgate<ByState>, L>(OURS),
+        windowed::<Flowgate<ByAttempt>, L>(OWNED),
         windowed::<SpawnSemaphore<L>, L>(SPAWN),
         windowed::<Workers<AsyncChannel, L>, L>(CHANNEL),
         windowed::<Workers<Flume, L>, L>("flume+oneshot"),

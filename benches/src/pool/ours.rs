@@ -8,7 +8,9 @@ use flowgate::{Attempt, Cx, JobError, JobHandle, RetryPolicy, Shutdown, WorkerPo
 
 use crate::case::Shape;
 use crate::pool::driver::Pool;
-use crate::pool::load::Load;
+use crate::pool::hot_key::{HotAndCold, Keyed};
+use crate::pool::load::{Blocking, Load};
+use crate::pool::threads::Threads;
 
 type Jobs = WorkerPool<u64, u64, Infallible>;
 
@@ -18,7 +20,7 @@ pub trait Form: Send + Sync + 'static {
     fn build<L: Load>(options: WorkerPoolBuilder<u64, u64, Infallible>, load: L) -> Jobs;
 }
 
-/// `build` around a closure that takes an owned [`Attempt`]; no option but the limits.
+/// `build` around a closure that takes an owned [`Attempt`].
 #[derive(Clone, Copy, Debug)]
 pub struct ByAttempt;
 
@@ -32,7 +34,7 @@ impl Form for ByAttempt {
     }
 }
 
-/// `build_with` around state and an async closure that borrows the job.
+/// `build_with` around state and an async closure that borrows the job: the cheapest form.
 #[derive(Clone, Copy, Debug)]
 pub struct ByState;
 
@@ -43,7 +45,7 @@ impl Form for ByState {
     }
 }
 
-/// As [`ByAttempt`], with retries, an attempt timeout and a deadline switched on; none of them comes due.
+/// As [`ByState`], with retries, an attempt timeout and a deadline switched on; none of them comes due.
 #[derive(Clone, Copy, Debug)]
 pub struct Featured;
 
@@ -53,7 +55,7 @@ impl Form for Featured {
             .retry(RetryPolicy::exponential(Duration::from_millis(100)).max_attempts(5))
             .attempt_timeout(Duration::from_secs(10))
             .deadline(Duration::from_secs(60));
-        ByAttempt::build(options, load)
+        ByState::build(options, load)
     }
 }
 
@@ -85,6 +87,61 @@ impl<F: Form, L: Load> Pool<L> for Flowgate<F> {
 
     async fn finish(self, jobs: u64) {
         let report = self.jobs.shutdown(Shutdown::Drain).await.expect("not in a handler");
+        assert!(report.is_complete(), "{report}");
+        assert_eq!(report.totals.succeeded, jobs, "{report}");
+    }
+}
+
+/// Lanes by key, of which each may hold so many jobs.
+#[derive(Clone, Debug)]
+pub struct Lanes<const PER_KEY: usize>(Jobs);
+
+impl<const PER_KEY: usize> Keyed for Lanes<PER_KEY> {
+    type Error = JobError<u64, Infallible>;
+    type Handle = JobHandle<u64, u64, Infallible>;
+
+    fn start(shape: &Shape, load: HotAndCold) -> Self {
+        let options = Jobs::builder().concurrency(shape.slots).queue(shape.capacity - shape.slots);
+        Self(ByState::build(options.per_key(PER_KEY), load))
+    }
+
+    async fn submit(&self, key: usize, job: u64) -> Self::Handle {
+        self.0.job(job).key(&key).submit().await.expect("the pool is open")
+    }
+
+    async fn finish(self) {
+        let report = self.0.shutdown(Shutdown::Drain).await.expect("not in a handler");
+        assert!(report.is_complete(), "{report}");
+    }
+}
+
+/// `build_blocking`.
+#[derive(Debug)]
+pub struct OnThreads(Jobs);
+
+impl<L: Blocking> Threads<L> for OnThreads {
+    type Handle = JobHandle<u64, u64, Infallible>;
+
+    fn start(shape: &Shape, load: L) -> Self {
+        let options = Jobs::builder().concurrency(shape.slots).queue(shape.capacity - shape.slots);
+        let handler = move |job: &mut u64, _: &Cx| Ok(load.run_now(*job));
+        Self(options.build_blocking(handler).expect("options that can be honoured"))
+    }
+
+    fn submit(&self, job: u64) -> Self::Handle {
+        self.0.blocking_submit(job).expect("the pool is open")
+    }
+
+    fn wait(&self, handle: Self::Handle) -> u64 {
+        handle.blocking_wait().expect("a job has a result")
+    }
+
+    fn fire(&self, job: u64) {
+        drop(self.0.blocking_submit(job).expect("the pool is open"));
+    }
+
+    fn finish(self, jobs: u64) {
+        let report = self.0.blocking_shutdown(Shutdown::Drain).expect("not in a handler");
         assert!(report.is_complete(), "{report}");
         assert_eq!(report.totals.succeeded, jobs, "{report}");
     }

@@ -101,7 +101,7 @@ impl World {
         let steps = runner.steps();
         let step = match steps[step % steps.len()] {
             // The pool ends with it, so most cases should do without.
-            Step::Lose if choice % 8 > 0 => steps[0],
+            Step::Lose if !choice.is_multiple_of(8) => steps[0],
             step => step,
         };
         let mut fx = Effects::default();

@@ -6,6 +6,10 @@
 //! | I want to | use |
 //! |---|---|
 //! | run many jobs of one kind, so many at a time, with retries, results and an orderly shutdown | [`WorkerPool`] |
+//! | run a stream of jobs and read the outcomes as a stream, in order or as they come | [`WorkerPool::map`] |
+//! | submit many jobs at once, or feed a pool from code that speaks `Sink` | [`WorkerPool::submit_batch`], [`WorkerPool::sink`] |
+//! | run jobs that belong together: the first error ends them all | [`WorkerPool::scope`]; [`join`] and [`try_join`] for handles |
+//! | run futures of any type, so many at a time: a `JoinSet` with a limit | [`TaskPool`] |
 //! | keep the jobs of one customer, file or account in order, and run the others beside them | a pool's [keys](Submission::key) |
 //! | the same for work that computes or blocks, on threads, with or without a runtime | [`WorkerPoolBuilder::build_blocking`] |
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
@@ -34,9 +38,11 @@ pub use map::{
     MapFull, Ticker,
 };
 pub use pool::{
-    Attempt, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId, Overflow, Permit, PoolStats,
-    Report, ReserveError, RunError, Shutdown, Submission, SubmitError, Totals, WeakPool, WorkerPool, WorkerPoolBuilder,
-    WouldDeadlock,
+    Attempt, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId,
+    Join, Map, Order, Overflow, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, ScopeError,
+    Shutdown, Submission, SubmitBatch, SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder,
+    TaskReport, TaskScope, Totals, TryJoin, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    blocking_join, blocking_try_join, join, try_join,
 };
 pub use retry::{
     AttemptInfo, Backoff, Decision, Exhausted, FailedAttempt, InvalidRetry, Jitter, RetryBudget, RetryPolicy,

@@ -63,12 +63,14 @@ impl Runtime {
 }
 
 /// The current time on tokio's clock, which tests may pause.
+#[inline]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// `at` as the time since a moment that is fixed once per process: the `now` of whatever several pools may share, such
 /// as a retry budget.
+#[inline]
 pub(crate) fn since_epoch(at: Instant) -> Duration {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     // A day early, so that a paused clock that is slightly behind the real one does not start before it.

@@ -1,6 +1,6 @@
 //! # What
-//! [`Cell`] holds one job: first its value, then its outcome, and the waker of whoever waits for the outcome.
-//! It is the only allocation of a job that succeeds at its first attempt.
+//! [`Cell`] holds one job: first its value, then its outcome, and the waker of whoever waits for the outcome, or the
+//! [`Inbox`] that it goes to. It is the only allocation of a job that succeeds at its first attempt.
 //!
 //! # States
 //! | slot | holds | left by |
@@ -10,6 +10,12 @@
 //! | `Back` | the value: its runner is about to park it, and nobody else may have it yet | [`Cell::restore`], [`Cell::lend`] |
 //! | `Done` | the outcome, unread | [`Cell::poll`], [`Cell::detach`] |
 //! | `Read` | nothing, for good | - |
+//!
+//! | reader | the outcome, when it comes |
+//! |---|---|
+//! | `Nobody`, `Task` | is kept; a task is woken |
+//! | `Inbox` | goes there |
+//! | `Left` | is handed back to the settler |
 //!
 //! # Invariants
 //! 1. Only the one that the engine granted the job to (a claim, a withdrawal, a refusal) lends, gives back or
@@ -24,9 +30,13 @@
 //! attempt for the same job; hence one enum, and one referee (the engine).
 //!
 //! # Cost
-//! 24 bytes beside the larger of value and outcome, and their tag. Four uncontended lock operations a job.
+//! 32 bytes beside the larger of value and outcome, and their tag. Four uncontended lock operations a job; with an inbox
+//! three, and one of the inbox.
 
+use super::inbox::Inbox;
+use super::slab::Key;
 use crate::shim::Mutex;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 #[derive(Debug)]
@@ -39,10 +49,17 @@ enum Slot<V, O> {
 }
 
 #[derive(Debug)]
+enum Reader<O> {
+    Nobody,
+    Task(Waker),
+    Inbox(Arc<Inbox<O>>, Key),
+    Left,
+}
+
+#[derive(Debug)]
 struct State<V, O> {
     slot: Slot<V, O>,
-    reader: Option<Waker>,
-    detached: bool,
+    reader: Reader<O>,
     /// How often the job has been taken back from a runner that had claimed it and not started it: a claim that was made
     /// before the last time is void.
     recalls: u32,
@@ -67,7 +84,16 @@ pub(crate) struct Settled<O> {
 impl<V, O> Cell<V, O> {
     /// A cell that holds `value`.
     pub(crate) fn new(value: V) -> Self {
-        Self { state: Mutex::new(State { slot: Slot::Held(value), reader: None, detached: false, recalls: 0 }) }
+        Self::read_by(Reader::Nobody, value)
+    }
+
+    /// A cell that holds `value` and whose outcome will go to `inbox`, under `key`.
+    pub(crate) fn addressed(value: V, inbox: Arc<Inbox<O>>, key: Key) -> Self {
+        Self::read_by(Reader::Inbox(inbox, key), value)
+    }
+
+    fn read_by(reader: Reader<O>, value: V) -> Self {
+        Self { state: Mutex::new(State { slot: Slot::Held(value), reader, recalls: 0 }) }
     }
 
     /// Takes the value out, for an attempt or for good.
@@ -119,18 +145,25 @@ impl<V, O> Cell<V, O> {
         }
     }
 
-    /// Stores the outcome of a lent job.
+    /// Stores the outcome of a lent job, or sends it on.
     #[inline]
     pub(crate) fn settle(&self, outcome: O) -> Settled<O> {
         let mut state = self.state.lock();
         debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
-        let reader = state.reader.take();
-        if state.detached {
-            state.slot = Slot::Read;
-            return Settled { reader, unread: Some(outcome) };
+        let reader = std::mem::replace(&mut state.reader, Reader::Nobody);
+        let kept = matches!(reader, Reader::Nobody | Reader::Task(_));
+        if kept {
+            state.slot = Slot::Done(outcome);
+            let reader = if let Reader::Task(reader) = reader { Some(reader) } else { None };
+            return Settled { reader, unread: None };
         }
-        state.slot = Slot::Done(outcome);
-        Settled { reader, unread: None }
+        state.slot = Slot::Read;
+        drop(state);
+        let Reader::Inbox(inbox, key) = reader else { return Settled { reader: None, unread: Some(outcome) } };
+        match inbox.deliver(key, outcome) {
+            Ok(reader) => Settled { reader, unread: None },
+            Err(unread) => Settled { reader: None, unread: Some(unread) },
+        }
     }
 
     /// Takes the outcome, or leaves `waker` to be woken when there is one.
@@ -143,7 +176,7 @@ impl<V, O> Cell<V, O> {
         if let Some(ready) = state.read() {
             return ready;
         }
-        if state.reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
+        if matches!(&state.reader, Reader::Task(reader) if reader.will_wake(waker)) {
             return Poll::Pending;
         }
         drop(state);
@@ -152,7 +185,7 @@ impl<V, O> Cell<V, O> {
         if let Some(ready) = state.read() {
             return ready;
         }
-        let replaced = state.reader.replace(waker);
+        let replaced = std::mem::replace(&mut state.reader, Reader::Task(waker));
         drop(state);
         drop(replaced);
         Poll::Pending
@@ -163,19 +196,23 @@ impl<V, O> Cell<V, O> {
         matches!(self.state.lock().slot, Slot::Done(_) | Slot::Read)
     }
 
+    /// Has the outcome go to `inbox`, under `key`, and no longer to a task that waits for it. Returns it if it is there,
+    /// and that task's waker, to be dropped outside the lock.
+    pub(crate) fn address(&self, inbox: Arc<Inbox<O>>, key: Key) -> (Option<O>, Option<Waker>) {
+        self.exchange_reader(Reader::Inbox(inbox, key))
+    }
+
     /// The reader leaves. Returns what it no longer wants, to be dropped outside the lock.
     pub(crate) fn detach(&self) -> (Option<O>, Option<Waker>) {
+        self.exchange_reader(Reader::Left)
+    }
+
+    fn exchange_reader(&self, reader: Reader<O>) -> (Option<O>, Option<Waker>) {
         let mut state = self.state.lock();
-        state.detached = true;
-        let unread = if matches!(state.slot, Slot::Done(_)) {
-            match std::mem::replace(&mut state.slot, Slot::Read) {
-                Slot::Done(outcome) => Some(outcome),
-                _ => None,
-            }
-        } else {
-            None
-        };
-        (unread, state.reader.take())
+        let unread = state.unread();
+        let before = std::mem::replace(&mut state.reader, reader);
+        drop(state);
+        (unread, if let Reader::Task(waker) = before { Some(waker) } else { None })
     }
 }
 
@@ -185,10 +222,18 @@ impl<V, O> State<V, O> {
         match self.slot {
             Slot::Held(_) | Slot::Back(_) | Slot::Lent => None,
             Slot::Read => panic!("a JobHandle was polled after it had given its outcome"),
-            Slot::Done(_) => match std::mem::replace(&mut self.slot, Slot::Read) {
-                Slot::Done(outcome) => Some(Poll::Ready(outcome)),
-                _ => None,
-            },
+            Slot::Done(_) => self.unread().map(Poll::Ready),
+        }
+    }
+
+    /// Takes the outcome, if it is there.
+    fn unread(&mut self) -> Option<O> {
+        if !matches!(self.slot, Slot::Done(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.slot, Slot::Read) {
+            Slot::Done(outcome) => Some(outcome),
+            _ => None,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
 //! | [`crew`] | how many threads serve a pool that has no runtime |
+//! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
@@ -21,6 +22,7 @@ pub(crate) mod cell;
 pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
+pub(crate) mod inbox;
 pub(crate) mod shard;
 pub(crate) mod slab;
 pub(crate) mod waits;

@@ -98,17 +98,26 @@ impl<T> Slab<T> {
     /// Takes a place for `value`.
     #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        self.len += 1;
+        self.insert_with(|_| value)
+    }
+
+    /// Takes a place for a value that knows its key.
+    #[inline]
+    pub(crate) fn insert_with(&mut self, value: impl FnOnce(Key) -> T) -> Key {
         if self.free != NONE {
             let key = Key(self.free);
+            let value = Some(value(key));
             let entry = &mut self.entries[key.index()];
             self.free = entry.next;
-            *entry = Entry { prev: NONE, next: NONE, value: Some(value) };
+            *entry = Entry { prev: NONE, next: NONE, value };
+            self.len += 1;
             return key;
         }
         let index = u32::try_from(self.entries.len()).ok().filter(|index| *index != NONE);
         let key = Key(index.expect("a slab holds fewer than 2^32 - 1 values"));
-        self.entries.push(Entry { prev: NONE, next: NONE, value: Some(value) });
+        let value = Some(value(key));
+        self.entries.push(Entry { prev: NONE, next: NONE, value });
+        self.len += 1;
         key
     }
 

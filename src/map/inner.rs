@@ -52,13 +52,27 @@ impl<K, V, S> Inner<K, V, S> {
         self.lock_at(self.index(hash))
     }
 
+    /// Locks the shard of a hash for somebody who stores nothing and takes nothing out.
+    ///
+    /// # Panics
+    /// If the calling thread is inside of this map.
+    #[inline(always)]
+    pub(super) fn lock_to_read(&self, hash: u64) -> Lock<'_, K, V> {
+        self.lock_with(self.index(hash), None)
+    }
+
     /// Locks a shard by its number.
     ///
     /// # Panics
     /// If the calling thread is inside of this map.
     #[inline(always)]
     pub(super) fn lock_at(&self, index: usize) -> Lock<'_, K, V> {
-        match self.shards[index].0.lock(self.id(), self.room.as_ref()) {
+        self.lock_with(index, self.room.as_ref())
+    }
+
+    #[inline(always)]
+    fn lock_with<'a>(&'a self, index: usize, room: Option<&'a Room>) -> Lock<'a, K, V> {
+        match self.shards[index].0.lock(self.id(), room) {
             Some(lock) => lock,
             None => self.refuse_reentry(),
         }

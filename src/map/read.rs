@@ -34,7 +34,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> ConcurrentMap<K, V, S> {
     {
         let inner = &*self.inner;
         let hash = inner.hash(key);
-        let lock = inner.lock(hash);
+        let lock = inner.lock_to_read(hash);
         let (_, value) = lock.get(hash, |other| key.equivalent(other), || inner.now())?;
         Some(f(value))
     }

@@ -64,6 +64,15 @@ impl<J> SubmitError<J> {
         }
     }
 
+    pub(super) fn map<K>(self, f: impl FnOnce(J) -> K) -> SubmitError<K> {
+        match self {
+            Self::Full(job) => SubmitError::Full(f(job)),
+            Self::Closed(job) => SubmitError::Closed(f(job)),
+            Self::Timeout(job) => SubmitError::Timeout(f(job)),
+            Self::WouldDeadlock(job) => SubmitError::WouldDeadlock(f(job)),
+        }
+    }
+
     /// Whether trying again later can help.
     #[must_use]
     pub fn is_closed(&self) -> bool {

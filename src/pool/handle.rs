@@ -5,12 +5,14 @@ use super::nested::{self, Wait};
 use super::shared::{JobCell, Outcome, Shared};
 use crate::contain::discard;
 use crate::kernel::engine::Ticket;
+use crate::kernel::inbox::Inbox;
+use crate::kernel::slab::Key;
 use crate::rt;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A job's number in the order in which its pool accepted jobs, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,16 +91,36 @@ impl<J, T, E> JobHandle<J, T, E> {
         self.shared.withdraw(self.ticket);
     }
 
+    /// Has the outcome go to `inbox`, under `key`: from here on the handle has none. Returns it if it is there already.
+    pub(super) fn address(&mut self, inbox: &Arc<Inbox<Outcome<J, T, E>>>, key: Key) -> Option<Outcome<J, T, E>> {
+        self.wait = None;
+        self.read = true;
+        let (outcome, waker) = self.cell.address(inbox.clone(), key);
+        discard(waker);
+        outcome
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<J, T, E>> {
+        &self.shared
+    }
+
     /// The same handle, but dropping it cancels the job.
     pub fn cancel_on_drop(self) -> CancelOnDrop<J, T, E> {
         CancelOnDrop { handle: self }
     }
 
-    /// Blocks the thread until the outcome is there; for threads outside the runtime.
+    /// Blocks the thread until the outcome is there; for threads outside the runtime. In a handler of a pool built with
+    /// [`build_blocking`](super::WorkerPoolBuilder::build_blocking), also that handler's own pool: its slot is lent meanwhile.
     ///
     /// # Errors
     /// The job's own.
-    pub fn blocking_wait(self) -> Result<T, JobError<J, E>> {
+    pub fn blocking_wait(mut self) -> Result<T, JobError<J, E>> {
+        if self.is_finished() {
+            // Without setting up a wait that there will not be.
+            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
+                return outcome;
+            }
+        }
         rt::block_on(self)
     }
 }

@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | for | work that waits: requests, queries, timers | work that computes, or calls what blocks |
 //! | the handler | returns a future | is called, and returns the result |
-//! | runners | tasks on the runtime that is current when the pool is built | threads: at most `concurrency`, one more for each handler that waits for its own pool, and one while the timer is needed |
+//! | runners | tasks on the runtime that is current when the pool is built | threads: at most `concurrency`, one more for each handler that waits for its own pool, and one for the timer |
 //! | needs a tokio runtime | yes, and ends with it | no |
 //! | when idle | no task | no thread, once [`thread_keep_alive`](WorkerPoolBuilder::thread_keep_alive) is over |
 //! | a running job that is cancelled, or whose pool is aborted | its future is dropped at the next await | it is told when it asks [`Cx::is_cancelled`] or waits for [`Cx::cancelled`]; what it returns `Ok` stands |
@@ -41,34 +41,52 @@
 
 mod account;
 mod attempt;
+mod batch;
 mod builder;
 mod context;
 mod control;
+mod entrance;
 mod error;
 mod handle;
 mod handler;
+mod join;
 mod line;
+pub(crate) mod member;
 mod nested;
 mod pace;
 mod permit;
 mod runner;
+mod scope;
 mod shared;
 mod shutdown;
+mod sink;
 mod stats;
+pub(crate) mod stream;
 mod submit;
+mod tasks;
 mod threads;
 mod timer;
 mod verdict;
+mod window;
 
+pub use batch::{BatchError, BatchRefusal, SubmitBatch};
 pub use builder::{Overflow, WorkerPoolBuilder};
 pub use context::Cx;
 pub use error::{BuildError, Failure, JobError, ReserveError, RunError, SubmitError, WouldDeadlock};
 pub use handle::{CancelOnDrop, JobHandle, JobId};
 pub use handler::{Attempt, Handler, JobFn};
+pub use join::{Join, TryJoin, blocking_join, blocking_try_join, join, try_join};
+pub use member::Order;
 pub use permit::Permit;
+pub use scope::Scope;
 pub use shutdown::{Report, Shutdown};
+pub use sink::PoolSink;
 pub use stats::{PoolStats, Totals};
+pub use stream::Map;
 pub use submit::Submission;
+pub use tasks::{
+    ScopeError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, WeakTaskPool,
+};
 
 use crate::shim::atomic::Ordering;
 use shared::Shared;

@@ -94,7 +94,7 @@ pub(super) struct Terms {
 
 impl Terms {
     /// No key, and the pool's own deadline.
-    const PLAIN: Self = Self { lane: None, deadline: None };
+    pub(super) const PLAIN: Self = Self { lane: None, deadline: None };
 
     #[inline]
     pub(super) fn request<C>(self, cell: C) -> Request<C> {
@@ -244,7 +244,11 @@ async fn enter<J, T, E>(
 
 /// Submits a job if there is room now.
 #[inline]
-fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
+pub(super) fn start<J, T, E>(
+    shared: &Arc<Shared<J, T, E>>,
+    job: J,
+    terms: Terms,
+) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
     let cell = Arc::new(Cell::new(Parcel::new(job)));
     let mut fx = Effects::default();
     let ticket = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
@@ -253,21 +257,24 @@ fn start<J, T, E>(shared: &Arc<Shared<J, T, E>>, job: J, terms: Terms) -> Result
             shared.shed(&shed, &mut fx);
             ticket
         }
-        Admission::Full(cell) => return Err(Refused::Full(cell)),
+        Admission::Full(cell) => {
+            shared.apply(&mut fx);
+            return Err(Refused::Full(cell));
+        }
         Admission::Closed(cell) => return Err(Refused::Closed(cell)),
     };
     shared.apply(&mut fx);
     Ok(JobHandle::new(shared.clone(), cell, ticket))
 }
 
-enum Refused<J, T, E> {
+pub(super) enum Refused<J, T, E> {
     Full(JobCell<J, T, E>),
     Closed(JobCell<J, T, E>),
 }
 
 impl<J, T, E> Refused<J, T, E> {
     /// The job, for a caller that does not wait.
-    fn without_waiting(self) -> SubmitError<J> {
+    pub(super) fn without_waiting(self) -> SubmitError<J> {
         match self {
             Self::Full(cell) => SubmitError::Full(take_job(&cell)),
             Self::Closed(cell) => SubmitError::Closed(take_job(&cell)),

@@ -1,4 +1,4 @@
-//! What is `Send`, `Sync`, `Unpin` and `'static`, for jobs that are all, some or none of these.
+//! What is `Send`, `Sync`, `Unpin` and `'static`, for jobs, keys and values that are all, some or none of these.
 //!
 //! Decided at compile time: a type that gains or loses a trait fails to build this file, with the trait named.
 
@@ -7,11 +7,15 @@ use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::MutexGuard;
 
+use flowgate::map::{Iter, Keys, RandomState, Values};
 use flowgate::{
-    Attempt, AttemptInfo, Backoff, BuildError, CancelOnDrop, Cx, Decision, Exhausted, Failure, InvalidRetry, Jitter,
-    JobError, JobHandle, JobId, Permit, PoolStats, Report, ReserveError, RetryBudget, RetryPolicy, RunError, Shutdown,
-    StopReason, SubmitError, Totals, Verdict, WeakPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
+    Attempt, AttemptInfo, Backoff, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Decision, Exhausted,
+    Failure, InvalidRetry, Jitter, JobError, JobHandle, JobId, Join, Map, Order, Permit, PoolSink, PoolStats, Report,
+    ReserveError, RetryBudget, RetryPolicy, RunError, Scope, ScopeError, Shutdown, StopReason, SubmitBatch,
+    SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, Totals,
+    TryJoin, Verdict, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
 };
+use flowgate::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, InvalidMap, MapFull, Ticker};
 
 /// `Send + Sync`.
 type Both = String;
@@ -50,7 +54,7 @@ macro_rules! assert_all {
 
 // Plain values.
 assert_all!(Send, Sync, Unpin: BuildError, ReserveError, WouldDeadlock, StopReason, Verdict, Decision, AttemptInfo,
-    Backoff, Jitter, InvalidRetry, RetryBudget, JobId, PoolStats, Totals, Shutdown, Cx, Exhausted<Both>);
+    Backoff, Jitter, InvalidRetry, RetryBudget, JobId, PoolStats, Totals, Shutdown, Cx, Exhausted<Both>, Order, BatchRefusal);
 
 // A job is owned by one place at a time: what shares a pool needs `Send` of it and never `Sync`.
 assert_all!(Send, Sync, Unpin:
@@ -60,6 +64,22 @@ assert_all!(Send, Sync, Unpin:
     CancelOnDrop<Both, Both, Both>, CancelOnDrop<Moves, Moves, Moves>, CancelOnDrop<Pinned, Pinned, Pinned>,
     Permit<Both, Both, Both>, Permit<Moves, Moves, Moves>, Permit<Pinned, Pinned, Pinned>,
 );
+// Tasks are `Send`, and their outputs need be no more than that.
+assert_all!(Send, Sync, Unpin: TaskPool, WeakTaskPool, TaskError, TaskPanic, ScopeError<Both>, TaskHandle<Moves>);
+assert_all!(Send, Unpin: TaskPoolBuilder, TaskReport, Task, TaskScope<Moves, Moves>, ScopeError<Moves>);
+assert_not!(Sync: ScopeError<Moves>);
+
+// What delivers outcomes owns them, and can be polled by value whatever they are.
+assert_all!(Send, Unpin:
+    Join<Moves, Moves, Moves>, TryJoin<Moves, Moves, Moves>, Scope<Moves, Moves, Moves>, PoolSink<Moves, Moves, Moves>,
+    Map<Moves, Moves, Moves, Moves>, Map<Pinned, Pinned, Pinned, Pinned>, BatchError<Moves, Moves, Moves>,
+    SubmitBatch<'static, Moves, Moves, Moves, Moves>, SubmitBatch<'static, Pinned, Pinned, Pinned, Pinned>,
+    Join<Pinned, Pinned, Pinned>, TryJoin<Pinned, Pinned, Pinned>, Scope<Pinned, Pinned, Pinned>,
+    PoolSink<Pinned, Pinned, Pinned>,
+);
+assert_not!(Send: Join<Both, Stays, Both>, TryJoin<Both, Stays, Both>, Scope<Stays, Both, Both>,
+    PoolSink<Both, Both, Stays>, Map<Stays, Both, Both, Both>, Map<Both, Both, Stays, Both>,
+    BatchError<Stays, Both, Both>, SubmitBatch<'static, Stays, Both, Both, Both>);
 assert_all!(Send: WorkerPoolBuilder<Moves, Moves, Moves>, WorkerPoolBuilder<Both, Both, Both>);
 
 // What cannot be moved to another thread makes handles that cannot either.
@@ -85,11 +105,37 @@ assert_all!(Sync: SubmitError<Shares>);
 assert_all!(Unpin: Attempt<Both>, SubmitError<Both>, JobError<Both, Both>, Report<Both, Both>, Failure<Both, Both>);
 assert_not!(Unpin: Attempt<Pinned>, SubmitError<Pinned>, Failure<Pinned, Both>);
 
+// A map moves its entries between threads under a lock: they need `Send` and never `Sync`.
+assert_all!(Send, Sync, Unpin: InvalidMap, Ticker, RandomState,
+    ConcurrentMap<Both, Both>, ConcurrentMap<Moves, Moves>, ConcurrentMap<Pinned, Pinned>,
+    Iter<'static, Both, Both, RandomState>, Keys<'static, Both, Moves, RandomState>,
+    Values<'static, Moves, Both, RandomState>, ConcurrentMapBuilder<Stays, Stays>,
+    Compute<Both>, Computed<Both>, MapFull<Both, Both>);
+assert_all!(Send: Iter<'static, Moves, Moves, RandomState>, Compute<Moves>, Computed<Moves>, MapFull<Moves, Moves>);
+assert_not!(Send: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Stays>, ConcurrentMap<Shares, Both>,
+    ConcurrentMap<Both, Shares>, ConcurrentMap<Both, Both, Stays>, ConcurrentMap<Both, Both, Moves>,
+    Iter<'static, Stays, Both, RandomState>, MapFull<Stays, Both>, Compute<Stays>, Computed<Stays>);
+assert_not!(Sync: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Shares>, ConcurrentMap<Both, Both, Moves>,
+    MapFull<Both, Moves>, Compute<Moves>, Computed<Moves>, Iter<'static, Both, Moves, RandomState>);
+assert_all!(Clone: ConcurrentMap<Stays, Stays, Stays>, Ticker, InvalidMap, Compute<Both>, Computed<Both>);
+
 // A policy is shared whatever its errors are.
 assert_all!(Send, Sync, Clone: RetryPolicy<Both>, RetryPolicy<Moves>, RetryPolicy<Stays>);
 assert_all!(Clone: WorkerPool<Stays, Stays, Stays>, WeakPool<Stays, Stays, Stays>, Cx);
 
 fn send<T: Send>(_: T) {}
+
+/// The future of a ticker can be spawned, and an iterator of a map may be kept over an await of such a task.
+#[test]
+fn the_futures_around_a_map_can_be_spawned() {
+    let map = ConcurrentMap::<Moves, Moves>::new();
+    send(Ticker::new().run(std::time::Duration::ZERO));
+    send(async move {
+        let entries = map.keys();
+        tokio::task::yield_now().await;
+        drop(entries);
+    });
+}
 
 /// The futures of the pool's methods can be spawned, with jobs that are `Send` and nothing more.
 #[tokio::test]

@@ -14,4 +14,5 @@ mod pool;
 mod retry;
 mod soak;
 mod support;
+mod tasks;
 mod tidy;

@@ -3,6 +3,7 @@
 //! Sixteen slots and at most 1024 unread results everywhere, but in `pool/full`, whose capacity of 64 keeps `submit`
 //! waiting. `p1` and `p4` are the producers.
 
+pub mod batched;
 pub mod channels;
 pub mod driver;
 pub mod half_load;
@@ -31,7 +32,7 @@ const CHANNEL: &str = "async-channel+oneshot";
 /// All cases of the pool.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         case::<Trivial>("pool/trivial/p1", wide(1), 160_000, &[(SPAWN, 0.15), (CHANNEL, 0.5)]),
         case::<Trivial>("pool/trivial/p4", wide(4), 160_000, &[(SPAWN, 0.19), (CHANNEL, 0.5)]),
         case::<Yielding>("pool/yield/p1", wide(1), 120_000, &[(SPAWN, 0.30), (CHANNEL, 0.5)]),
@@ -51,7 +52,9 @@ pub fn cases() -> Vec<Case> {
         hot_key(),
         threads(),
         fired_threads(),
-    ]
+    ];
+    cases.extend(batched::cases());
+    cases
 }
 
 /// The limits of all cases but `pool/full`.

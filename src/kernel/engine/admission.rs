@@ -75,10 +75,17 @@ pub(crate) enum Reservation<C> {
     Closed,
 }
 
+impl<C> Entrant<C> {
+    /// A job without a key, under the rules of the pool.
+    pub(super) fn plain(cell: C) -> Self {
+        Self { cell, lane: Link::NONE, deadline: None }
+    }
+}
+
 impl<C: Claimed, K: Clock> Engine<C, K> {
     /// The time for a job that is let in: read before the lock is taken, if it will be needed.
     #[inline]
-    fn now_for(&self, deadline: Option<Ticks>) -> Now<'_, K> {
+    pub(super) fn now_for(&self, deadline: Option<Ticks>) -> Now<'_, K> {
         if self.timed || deadline.is_some() { Now::read(&self.clock) } else { self.now() }
     }
 
@@ -97,7 +104,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             return Admission::Accepted(ticket);
         }
         let admission = state.admit_with_effort(request, &now, fx);
-        state.balance(fx);
+        // A refusal changes nothing, and has nobody to start what has been wanted since an earlier change.
+        if !matches!(admission, Admission::Full(_)) {
+            state.balance(fx);
+        }
         admission
     }
 
@@ -160,11 +170,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             state.release(permit, &now, fx);
             return Err(cell);
         }
-        let number = state.totals.accepted as u32;
-        let place = state.places.get_mut(permit).expect("a permit has a place");
-        (place.standing, place.number) = (Standing::Queued(cell), number);
-        let ticket = state.enqueue(permit, Link::NONE, None, &now);
-        state.reserved -= 1;
+        let ticket = state.seat(permit, cell, &now);
         state.balance(fx);
         Ok(ticket)
     }
@@ -274,7 +280,16 @@ impl<C: Claimed> State<C> {
         Ticket { key, number }
     }
 
-    fn release<K: Clock>(&mut self, permit: Key, now: &Now<'_, K>, fx: &mut Effects) {
+    /// A permit's place is its job's from here on.
+    pub(super) fn seat<K: Clock>(&mut self, permit: Key, cell: C, now: &Now<'_, K>) -> Ticket {
+        let number = self.totals.accepted as u32;
+        let place = self.places.get_mut(permit).expect("a permit has a place");
+        (place.standing, place.number) = (Standing::Queued(cell), number);
+        self.reserved -= 1;
+        self.enqueue(permit, Link::NONE, None, now)
+    }
+
+    pub(super) fn release<K: Clock>(&mut self, permit: Key, now: &Now<'_, K>, fx: &mut Effects) {
         self.places.remove(permit);
         self.reserved -= 1;
         self.admit_line(now, fx);

@@ -52,6 +52,7 @@
 //! an alarm is set that comes in no order. 48 bytes a place.
 
 mod admission;
+mod batching;
 mod control;
 mod ending;
 mod lanes;
@@ -61,6 +62,7 @@ mod running;
 mod timing;
 
 pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
+pub(crate) use batching::Closed;
 pub(crate) use ending::{Cancelled, Sweep};
 pub(crate) use lanes::LaneId;
 pub(crate) use ledger::Bin;

@@ -124,11 +124,8 @@ impl<K, V, F> Locked<'_, K, V, F> {
     pub(crate) fn get(&self, hash: u64, eq: impl Fn(&K) -> bool, now: impl FnOnce() -> Ticks) -> Option<&(K, V)> {
         let State { table, extra, .. } = &*self.state;
         match extra {
-            Some(extra) if extra.is_timed() => {
-                let place = table.find_bucket_index(hash, |pair| eq(&pair.0))?;
-                if extra.has_expired(place, now) { None } else { table.get_bucket(place) }
-            }
-            _ => table.find(hash, |pair| eq(&pair.0)),
+            None => table.find(hash, |pair| eq(&pair.0)),
+            Some(extra) => get_timed(table, extra, hash, eq, now),
         }
     }
 
@@ -171,6 +168,19 @@ impl<K, V, F> Locked<'_, K, V, F> {
             Entry::Occupied(entry) => Seat::Taken(Taken { entry, extra }),
         }
     }
+}
+
+/// The live entry of a key in a shard that may be timed.
+#[inline(never)]
+fn get_timed<'a, K, V, F>(
+    table: &'a HashTable<(K, V)>,
+    extra: &Extra<K, F>,
+    hash: u64,
+    eq: impl Fn(&K) -> bool,
+    now: impl FnOnce() -> Ticks,
+) -> Option<&'a (K, V)> {
+    let place = table.find_bucket_index(hash, |pair| eq(&pair.0))?;
+    if extra.has_expired(place, now) { None } else { table.get_bucket(place) }
 }
 
 /// In a shard that is timed: sweeps a few places, takes the entry of a key out if it has expired, and returns the time.

@@ -72,7 +72,7 @@ where
     ///
     /// Threads are started when there is work and end when there has been none for the
     /// [`thread_keep_alive`](Self::thread_keep_alive). Beyond `concurrency`, there is one more for each handler that waits for
-    /// another job of this pool, and one for as long as the timer is needed. Built inside a tokio runtime, the pool keeps
+    /// another job of this pool, and one for the timer. Built inside a tokio runtime, the pool keeps
     /// that runtime's time, and its threads are in its context, as those of `spawn_blocking` are; it does not end with it.
     ///
     /// # Errors

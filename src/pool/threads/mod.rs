@@ -32,7 +32,10 @@ pub(super) struct Threads {
 
 impl Threads {
     fn new(slots: usize) -> Arc<Self> {
-        Arc::new(Self { crew: Crew::new(slots) })
+        let crew = Crew::new(slots);
+        // The timer's thread, at all times: one that it has left is there for it when it comes back.
+        let Need(_) = crew.widen();
+        Arc::new(Self { crew })
     }
 
     /// The pool's slots may have changed.

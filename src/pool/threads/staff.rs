@@ -61,8 +61,6 @@ where
             }
             (Task::Timer, Some(home)) => home.spawn(Timer::new(shared).run()),
             (Task::Timer | Task::SpareTimer, _) => {
-                let need = self.threads.crew.widen();
-                self.start(need, &shared);
                 self.open(&shared, Shift::Timer(Timer::on_thread(shared.clone())));
             }
             (Task::Threads(need), _) => self.start(need, &shared),
@@ -118,10 +116,7 @@ where
                 let mut busy = Busy { threads, ended: false };
                 match shift {
                     Shift::Runner(mut runner) => rt::block_on(runner.run()),
-                    Shift::Timer(timer) => {
-                        timer.run_on_thread();
-                        crew.narrow();
-                    }
+                    Shift::Timer(timer) => timer.run_on_thread(),
                 }
                 busy.ended = true;
                 crew.rest(&mut wake)

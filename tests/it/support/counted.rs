@@ -32,7 +32,9 @@ impl Tally {
     }
 
     pub(crate) fn alive(&self) -> usize {
-        self.made() - self.dropped()
+        // In this order: what is made and dropped in between must not be missing from the first.
+        let dropped = self.dropped();
+        self.made() - dropped
     }
 }
 

@@ -11,37 +11,38 @@ use std::sync::Arc;
 use flowgate::retry::{Jitter, RetryPolicy};
 use flowgate::{ConcurrentMap, LoadSource, RunError, Shutdown, SubmitError};
 
+use super::many::many_jobs;
 use super::world::{Pace, Situation, World};
 use super::{Counted, ms, secs, settle};
 
-type Tested<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub(crate) type Tested<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// What becomes of the job of a dropped future, if that future has one that runs.
 #[derive(Clone, Copy, PartialEq)]
-enum Job {
+pub(crate) enum Job {
     /// It goes on.
     Detached,
     /// It ends, though nobody lets it.
     Cancelled,
 }
 
-struct Case {
-    name: &'static str,
-    make: for<'a> fn(&'a World) -> Tested<'a>,
-    job: Job,
-    situations: &'static [Situation],
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) make: for<'a> fn(&'a World) -> Tested<'a>,
+    pub(crate) job: Job,
+    pub(crate) situations: &'static [Situation],
 }
 
 use Situation::{Aborting, Cancelling, Closing, Draining, Full, Parked, Room};
 
-const EACH: &[Situation] = &[Room, Full, Parked, Closing, Draining, Aborting, Cancelling];
+pub(crate) const EACH: &[Situation] = &[Room, Full, Parked, Closing, Draining, Aborting, Cancelling];
 const BUSY: &[Situation] = &[Full, Parked, Closing, Draining, Aborting, Cancelling];
 /// More polls than any of these futures needs.
 const ENDLESS: usize = 30;
 
-fn every_public_future() -> [Case; 14] {
+fn every_public_future() -> Vec<Case> {
     let case = |name, job, situations, make| Case { name, make, job, situations };
-    [
+    let mut cases = vec![
         case("submit", Job::Detached, EACH, |world| {
             Box::pin(async {
                 if let Err(refused) = world.pool.submit(world.tested_job()).await {
@@ -85,7 +86,9 @@ fn every_public_future() -> [Case; 14] {
         case("RetryPolicy::run", Job::Detached, &[Room], |world| Box::pin(retry(world))),
         case("ConcurrentMap::get_or_load", Job::Detached, &[Room], |world| Box::pin(load(world))),
         case("ConcurrentMap::get_or_try_load", Job::Detached, &[Room], |world| Box::pin(follow_a_load(world))),
-    ]
+    ];
+    cases.extend(many_jobs());
+    cases
 }
 
 fn shut_down(world: &World, how: Shutdown) -> Tested<'_> {
@@ -174,8 +177,10 @@ pub(crate) async fn drop_each_at_every_poll(names: &[&str]) {
                 println!("{}, {situation:?}, {pace:?}: {polls} polls", case.name);
                 let never = match case.name {
                     // They wait for a job that nobody lets go on.
-                    "run" => matches!(situation, Room | Full | Parked | Cancelling),
-                    "JobHandle" | "CancelOnDrop" => *situation == Room,
+                    "run" | "Map, ordered" | "Map, unordered" | "PoolSink" | "Scope::next" | "Scope::join" => {
+                        matches!(situation, Room | Full | Parked | Cancelling)
+                    }
+                    "JobHandle" | "CancelOnDrop" | "join" | "try_join" => *situation == Room,
                     // Nobody cancels it.
                     "Cx::cancelled" => *situation == Full,
                     _ => false,
@@ -210,6 +215,21 @@ async fn awaiting_a_job_can_be_dropped_at_every_poll() {
 #[tokio::test(start_paused = true)]
 async fn ending_a_pool_can_be_dropped_at_every_poll() {
     drop_each_at_every_poll(&["drain", "shutdown"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_jobs_can_be_dropped_at_every_poll() {
+    drop_each_at_every_poll(&["batch", "Map", "PoolSink"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_belong_together_can_be_dropped_at_every_poll() {
+    drop_each_at_every_poll(&["Scope", "join", "try_join"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_can_be_dropped_at_every_poll() {
+    drop_each_at_every_poll(&["Task"]).await;
 }
 
 #[tokio::test(start_paused = true)]

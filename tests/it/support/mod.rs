@@ -8,13 +8,14 @@ pub(crate) mod drop_at;
 pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod ledger;
+pub(crate) mod many;
 pub(crate) mod wakers;
 pub(crate) mod world;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use flowgate::WorkerPool;
+use flowgate::{TaskPool, WorkerPool};
 
 pub(crate) use counted::{Counted, Tally};
 pub(crate) use gate::Gate;
@@ -72,6 +73,16 @@ pub(crate) async fn settle() {
 pub(crate) async fn quiet<J, T, E>(pool: &WorkerPool<J, T, E>) {
     until("the pool is idle", || {
         let stats = pool.stats();
+        ledger::check(&stats);
+        stats.in_system == 0 && stats.runners == 0 && stats.waiting == 0
+    })
+    .await;
+}
+
+/// The same for a pool of tasks.
+pub(crate) async fn quiet_tasks(tasks: &TaskPool) {
+    until("the pool is idle", || {
+        let stats = tasks.stats();
         ledger::check(&stats);
         stats.in_system == 0 && stats.runners == 0 && stats.waiting == 0
     })

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use flowgate::retry::{Jitter, RetryPolicy};
-use flowgate::{Cx, JobError, JobHandle, Report, Shutdown, SubmitError, WorkerPool};
+use flowgate::{Cx, JobError, JobHandle, Report, Shutdown, SubmitError, TaskPool, WorkerPool};
 use tokio::task::JoinHandle;
 
 use super::{Counted, Gate, Gauge, Tally, alive_tasks, ledger, ms, quiet, secs, settle, soon, until};
@@ -133,6 +133,11 @@ impl World {
     /// A job of the future under test.
     pub(crate) fn tested_job(&self) -> Job {
         self.job(Does::Tested, 1_000)
+    }
+
+    /// A pool of tasks of its own, for one task at a time.
+    pub(crate) fn task_pool(&self) -> TaskPool {
+        TaskPool::builder().concurrency(1).queue(0).build().unwrap()
     }
 
     /// The handle of a job that the world has submitted, or of one that is submitted now.

@@ -45,8 +45,8 @@ fn no_more_run_at_once_than_there_are_slots_and_no_more_threads_serve_them() {
         assert_eq!((report.totals.accepted, report.totals.succeeded), (8_000, 8_000));
         assert_eq!(sum.load(Ordering::Relaxed), (0..8_000).sum::<u64>());
         assert!(gauge.max() <= 3, "{} at once", gauge.max());
-        // Short jobs need no more threads than the machine has, and none of them ends in between.
-        assert!(seen.lock().unwrap().len() <= 3, "{:?}", seen.lock().unwrap());
+        // A thread that the timer has left is as good as any other; none ends in between.
+        assert!(seen.lock().unwrap().len() <= 4, "{:?}", seen.lock().unwrap());
     });
 }
 
@@ -110,6 +110,26 @@ fn a_job_that_blocks_holds_up_none_that_a_free_slot_could_run() {
             }
             gate.let_through(1);
             blocked.blocking_wait().unwrap();
+        }
+    });
+}
+
+/// One change may want two runners: it starts the first, which starts the second. A refusal in between starts none.
+///
+/// Seen to fail: a refusal that asks for a runner and forgets to start it leaves the pool waiting for that one.
+#[test]
+fn a_refusal_leaves_no_runner_behind() {
+    alone(|| {
+        let pool = options::<u32, (), ()>(2, 2).build_blocking(|_, _| Ok(())).unwrap();
+        for round in 0..200 {
+            pool.pause();
+            for job in 0..4 {
+                drop(pool.try_submit(job).unwrap());
+            }
+            pool.resume();
+            let refused = pool.try_submit(4).is_err();
+            pool.blocking_drain().unwrap();
+            assert_eq!(pool.stats().totals.ended(), pool.stats().totals.accepted, "round {round}, refused: {refused}");
         }
     });
 }

@@ -21,12 +21,12 @@ impl World {
         (entrant, Request { cell, lane: terms.lane.map(LaneId), deadline })
     }
 
-    fn new_cell(&mut self) -> (u64, TestCell) {
+    pub(crate) fn new_cell(&mut self) -> (u64, TestCell) {
         self.cells += 1;
         (self.cells, Arc::new(Cell::new(self.cells)))
     }
 
-    fn accepted(&mut self, ticket: Ticket, number: Number) {
+    pub(crate) fn accepted(&mut self, ticket: Ticket, number: Number) {
         assert_eq!(ticket.number, number);
         self.tickets.insert(number, ticket);
     }

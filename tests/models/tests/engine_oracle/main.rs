@@ -10,6 +10,7 @@ mod kernel;
 #[allow(dead_code, unused_imports, reason = "whatever a kernel may ask of the shim")]
 mod shim;
 
+mod batches;
 mod entering;
 mod ops;
 mod oracle;

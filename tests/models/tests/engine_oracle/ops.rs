@@ -21,6 +21,10 @@ pub(crate) enum Op {
     LeaveLine(usize),
     Fill(usize),
     Release(usize),
+    AdmitMany(usize),
+    ReserveMany(usize),
+    /// So many permits, for fewer jobs by so many.
+    FillMany(usize, usize),
     /// One of the steps that a runner can take.
     Run(usize, usize, usize),
     Pass(u64),
@@ -55,6 +59,9 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         2 => n().prop_map(Op::LeaveLine),
         2 => n().prop_map(Op::Fill),
         1 => n().prop_map(Op::Release),
+        3 => (0..6_usize).prop_map(Op::AdmitMany),
+        2 => (0..4_usize).prop_map(Op::ReserveMany),
+        2 => (0..4_usize, 0..3_usize).prop_map(|(permits, fewer)| Op::FillMany(permits, fewer)),
         60 => (n(), n(), n()).prop_map(|(runner, step, choice)| Op::Run(runner, step, choice)),
         3 => (0..6_u64).prop_map(Op::Pass),
         4 => Just(Op::Ring),

@@ -132,6 +132,9 @@ impl World {
             Op::LeaveLine(n) => self.leave_line(n, &mut fx),
             Op::Fill(n) => self.fill(n, &mut fx),
             Op::Release(n) => self.release(n, &mut fx),
+            Op::AdmitMany(n) => self.admit_many(n, &mut fx),
+            Op::ReserveMany(n) => self.reserve_many(n),
+            Op::FillMany(permits, fewer) => self.fill_many(permits, fewer, &mut fx),
             Op::Run(n, step, choice) => return self.run(n, step, choice),
             Op::Pass(steps) => {
                 self.oracle.now += steps * STEP;

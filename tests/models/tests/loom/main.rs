@@ -30,6 +30,7 @@ mod control;
 mod crew;
 mod ending;
 mod flight;
+mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;

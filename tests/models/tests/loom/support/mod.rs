@@ -1,5 +1,6 @@
 //! What the models share: jobs whose fate is recorded, and the pool around the engine, task by task as in `src/pool`.
 
+mod batch;
 mod board;
 mod check;
 mod clock;

@@ -59,4 +59,25 @@ pub(super) const BUGS: &[Bug] = &[
         find: "let key = self.waiters.insert(waiter);\n        self.line.push_back(&mut self.waiters, key);",
         put: "let key = self.waiters.insert(waiter);\n        self.line.push_front(&mut self.waiters, key);",
     },
+    Bug {
+        model: "admission::batch_and_submit",
+        what: "a batch is admitted beyond the capacity",
+        file: BATCHING,
+        find: "        while state.has_room() {\n",
+        put: "        loop {\n",
+    },
+    Bug {
+        model: "admission::batch_filled_and_sealed",
+        what: "the places of a batch that are left over are not given back",
+        file: BATCHING,
+        find: "        for permit in permits {\n            state.release(permit, &now, fx);\n        }\n",
+        put: "        drop(permits);\n",
+    },
+    Bug {
+        model: "admission::batch_and_close",
+        what: "a pool that was swept out admits batches",
+        file: BATCHING,
+        find: "        if state.phase > Phase::Open {\n            return Err(Closed);\n        }\n        while",
+        put: "        while",
+    },
 ];

@@ -14,14 +14,14 @@ pub(super) const BUGS: &[Bug] = &[
         model: "cell::settle_and_detach",
         what: "a reader that leaves is not noted",
         file: CELL,
-        find: "        state.detached = true;\n",
-        put: "",
+        find: "self.exchange_reader(Reader::Left)",
+        put: "self.exchange_reader(Reader::Nobody)",
     },
     Bug {
         model: "cell::settle_and_look",
         what: "an outcome wakes nobody",
         file: CELL,
-        find: "        state.slot = Slot::Done(outcome);\n        Settled { reader, unread: None }",
-        put: "        state.slot = Slot::Done(outcome);\n        drop(reader);\n        Settled { reader: None, unread: None }",
+        find: "return Settled { reader, unread: None };\n        }\n        state.slot = Slot::Read;",
+        put: "drop(reader);\n            return Settled { reader: None, unread: None };\n        }\n        state.slot = Slot::Read;",
     },
 ];

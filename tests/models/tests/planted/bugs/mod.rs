@@ -9,6 +9,7 @@ mod control;
 mod crew;
 mod ending;
 mod flight;
+mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
@@ -27,6 +28,7 @@ pub(crate) struct Bug {
 }
 
 const ADMISSION: &str = "src/kernel/engine/admission.rs";
+const BATCHING: &str = "src/kernel/engine/batching.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
 const CONTROL: &str = "src/kernel/engine/control.rs";
@@ -35,6 +37,7 @@ const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LANES: &str = "src/kernel/engine/lanes.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
+const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
@@ -61,6 +64,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         ending::BUGS,
         lanes::BUGS,
         flight::BUGS,
+        inbox::BUGS,
         ledger::BUGS,
         patrol::BUGS,
         running::BUGS,

@@ -7,7 +7,8 @@ use crate::kernel::engine::Effects;
 impl<J, T, E> WorkerPool<J, T, E> {
     /// Starts no more attempts until [`resume`](Self::resume). Idempotent; returns at once.
     ///
-    /// What runs goes on, and so does admission, up to the capacity. Backoffs and deadlines run on: a job whose deadline
+    /// What runs goes on, which a job does from the moment at which a runner is given it; and so does admission, up to the
+    /// capacity. Backoffs and deadlines run on: a job whose deadline
     /// passes meanwhile ends `TimedOut`. [`drain`](Self::drain) waits for the resumption; a
     /// [`shutdown`](Self::shutdown) does not, it starts what was accepted.
     pub fn pause(&self) {

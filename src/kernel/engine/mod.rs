@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
 //! | `Queued` | the cell; listed in `ready`, or in its lane behind another job of its key | `Active`, `Taken` (claimed), free (withdrawn, late, shed, swept) |
-//! | `Taken` | the cell, and so does the runner that took it along with another | `Active`, `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
+//! | `Taken` | the cell, and so does the runner that took it along with another, and may have started it | `Active` (it waits), `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
 //! | `Active` | nothing: a runner has the cell, and is reached by its bell | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -30,8 +30,8 @@
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
 //! 3. While jobs are ready, a slot is free and the pool is neither paused nor aborted, a runner is starting, or as many
-//!    swift ones as the runtime has threads are here: more would only get in each other's way. One that leaves looks at
-//!    `ready` under the same lock that counts it out.
+//!    swift ones as can be of use at once (the runtime's threads, or the slots if those are fewer) are here: more would only
+//!    get in each other's way. One that leaves looks at `ready` under the same lock that counts it out.
 //! 4. An alarm of a parked job, of a running one, of one taken along, or of a queued one that no free slot will take soon
 //!    has a timer that is starting, awake, or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not

@@ -29,6 +29,8 @@ pub(crate) enum Op {
     Run(usize, usize, usize),
     Pass(u64),
     Ring,
+    /// The timer looks, time passes, and it looks again.
+    RingTwice(u64),
     Cancel(usize),
     Withdraw(usize),
     Publish,
@@ -63,6 +65,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         60 => (n(), n(), n()).prop_map(|(runner, step, choice)| Op::Run(runner, step, choice)),
         3 => (0..6_u64).prop_map(Op::Pass),
         4 => Just(Op::Ring),
+        3 => (1..5_u64).prop_map(Op::RingTwice),
         4 => n().prop_map(Op::Cancel),
         1 => n().prop_map(Op::Withdraw),
         4 => Just(Op::Publish),

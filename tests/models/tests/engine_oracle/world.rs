@@ -141,6 +141,9 @@ impl World {
                 self.engine.clock().0.store(self.oracle.now, Ordering::Relaxed);
             }
             Op::Ring => self.ring(&mut fx),
+            Op::RingTwice(steps) => {
+                return [Op::Ring, Op::Pass(steps), Op::Ring].into_iter().for_each(|op| self.apply(op));
+            }
             Op::Cancel(n) => self.cancel(n, &mut fx),
             Op::Withdraw(n) => self.withdraw(n, &mut fx),
             Op::Publish => {

@@ -83,7 +83,7 @@ fn sweep_after_park() {
 /// Seen to fail: a job that is given another time hears of the one before.
 #[test]
 fn expire_and_stall() {
-    Model::new("expire_and_stall", 73_000).check(|| {
+    Model::new("expire_and_stall", 61_000).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         pool.engine.clock().flow();
         pool.time_attempts(10);

@@ -11,3 +11,5 @@ pub(crate) use std::thread_local;
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
+
+pub(crate) use std::thread::panicking;

@@ -48,6 +48,6 @@ impl Effects {
 #[cfg(debug_assertions)]
 impl Drop for Effects {
     fn drop(&mut self) {
-        assert!(self.is_nothing() || std::thread::panicking(), "what the engine asked for was not done: {self:?}");
+        assert!(self.is_nothing() || crate::shim::panicking(), "what the engine asked for was not done: {self:?}");
     }
 }

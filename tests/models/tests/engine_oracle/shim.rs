@@ -27,3 +27,5 @@ impl<T> Mutex<T> {
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 }
+
+pub(crate) use std::thread::panicking;

@@ -91,24 +91,27 @@ impl World {
     }
 
     /// Compares what both ask for, and does it.
-    pub(crate) fn settle(&mut self, fx: Effects) {
+    pub(crate) fn settle(&mut self, mut fx: Effects) {
         let mut asked = std::mem::take(&mut self.oracle.asked);
         asked.wake.sort_unstable();
-        for due in fx.wakers {
+        for due in std::mem::take(&mut fx.wakers) {
             match due {
                 Due::Wake(waker) => waker.wake(),
                 Due::Ring(bell) => bell.waker().expect("a runner that is here has a waker").wake(),
                 Due::Drop(waker) => drop(waker),
             }
         }
-        let done = (fx.start_runner, fx.start_timer, fx.collect, self.log.take());
+        let start_runner = std::mem::take(&mut fx.start_runner);
+        let start_timer = std::mem::take(&mut fx.start_timer);
+        let collect = std::mem::take(&mut fx.collect);
+        let done = (start_runner, start_timer, collect, self.log.take());
         assert_eq!(done, (asked.runner, asked.timer, asked.collect, asked.wake));
-        if fx.start_runner {
+        if start_runner {
             let (id, (waker_id, waker)) = (self.new_id(), self.new_waker());
             self.runners.push(Runner::new(id, waker_id, waker));
         }
         self.compare();
-        if fx.collect {
+        if collect {
             let mut fx = Effects::default();
             self.collect(&mut fx);
             self.settle(fx);

@@ -75,3 +75,5 @@ pub(crate) mod atomic {
         }
     }
 }
+
+pub(crate) use std::thread::panicking;

@@ -124,6 +124,7 @@ fn check_std(file: &File, faults: &mut Vec<String>) {
         let first = rest.first().copied().unwrap_or("");
         let instead = match (*root, *module) {
             ("std" | "core" | "alloc", "sync") if !["Arc", "Weak", "OnceLock"].contains(&first) => "shim",
+            ("std", "thread") if first == "panicking" => "shim",
             ("std", "thread") => "rt",
             ("std", "time") if first != "Duration" => "rt",
             _ => continue,
@@ -173,7 +174,7 @@ fn std_primitives_outside_the_shim_are_seen() {
     sees(check, &[("src/retry/mod.rs", "use core::sync::atomic::AtomicU8;")], &["atomic"]);
     sees(check, &[("src/pool/mod.rs", "fn f() { std::thread::spawn(g); }")], &["std::thread::spawn", "crate::rt"]);
     sees(check, &[("src/pool/mod.rs", "use std::time::{Duration, Instant};")], &["std::time::Instant", "crate::rt"]);
-    accepts(check, &[("src/shim.rs", "pub use std::sync::Mutex;")]);
+    accepts(check, &[("src/shim.rs", "pub use std::sync::Mutex; pub use std::thread::panicking;")]);
 }
 
 #[test]

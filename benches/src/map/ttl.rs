@@ -12,7 +12,7 @@ use crate::setup::Setup;
 /// How long entries live.
 const TTL: Duration = Duration::from_secs(3_600);
 
-/// A map whose entries live for [`TTL`].
+/// A map whose entries live for `TTL`.
 pub trait Expiring: Send + Sync + 'static {
     /// An empty map.
     fn new() -> Self;

@@ -104,10 +104,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             return Admission::Accepted(ticket);
         }
         let admission = state.admit_with_effort(request, &now, fx);
-        // A refusal changes nothing, and has nobody to start what has been wanted since an earlier change.
-        if !matches!(admission, Admission::Full(_)) {
-            state.balance(fx);
-        }
+        state.balance(fx);
         admission
     }
 
@@ -207,6 +204,8 @@ impl<C: Claimed> State<C> {
                 }
             }
         }
+        // A job that was shed has left its place: where jobs are shed nobody stands in line for it.
+        debug_assert!(shed.is_none() || self.has_room(), "room that was made is there");
         if !self.has_room() {
             shed = self.make_room(now, fx);
         }

@@ -7,7 +7,7 @@
 //! waits for which is in [`crate::kernel::waits`].
 //!
 //! # Invariants
-//! 1. A flight that is in its shard has a [`Landing`], which ends it whatever becomes of the task.
+//! 1. A flight that is in its shard has a `Landing`, which ends it whatever becomes of the task.
 //! 2. The flight leaves the shard, and its value is stored, in one critical section, before any waiter is told.
 //! 3. Under a lock of the map runs `Eq`, `Hash` or `Clone` of the user, as with any other access, and never a loader.
 //! 4. Between the flight's entry into the shard and the start of its task nothing awaits.

@@ -42,7 +42,7 @@ wait_for() {
 start() {
     local log=$1
     shift
-    timeout --kill-after="$PATIENCE" "$PATIENCE" "$@" >"$log" 2>&1 &
+    timeout --foreground --kill-after="$PATIENCE" "$PATIENCE" "$@" >"$log" 2>&1 &
     started=$!
 }
 

@@ -8,20 +8,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::AppState;
 use super::error::ApiError;
 use super::json::JsonObject;
-use crate::domain::{Invalid, NewUser, Page, User};
+use crate::domain::{Invalid, NewUser, Page, User, UserChange};
 use crate::error::AppError;
 
 /// Users in a page when the request does not say.
 const DEFAULT_LIMIT: u32 = 20;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(list).post(create)).route("/{id}", get(read))
+    Router::new().route("/", get(list).post(create)).route("/{id}", get(read).patch(change).delete(remove))
 }
 
 #[derive(Deserialize)]
@@ -29,6 +29,20 @@ pub(super) fn routes() -> Router<AppState> {
 struct CreateUser {
     name: String,
     email: String,
+}
+
+/// A field that is left out stays as it is; `null` is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeUser {
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    email: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value).map(Some)
 }
 
 #[derive(Serialize)]
@@ -74,8 +88,25 @@ async fn read(
     State(state): State<AppState>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<UserBody>, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::invalid("id: must be a UUID"))?;
-    Ok(Json(state.users.get(id).await?.into()))
+    Ok(Json(state.users.get(uuid(id)?).await?.into()))
+}
+
+async fn change(
+    State(state): State<AppState>,
+    id: Result<Path<Uuid>, PathRejection>,
+    JsonObject(input): JsonObject<ChangeUser>,
+) -> Result<Json<UserBody>, ApiError> {
+    let change = UserChange::new(input.name.as_deref(), input.email.as_deref()).map_err(AppError::from)?;
+    Ok(Json(state.users.update(uuid(id)?, &change).await?.into()))
+}
+
+async fn remove(State(state): State<AppState>, id: Result<Path<Uuid>, PathRejection>) -> Result<StatusCode, ApiError> {
+    state.users.delete(uuid(id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn uuid(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, ApiError> {
+    id.map(|Path(id)| id).map_err(|_| ApiError::invalid("id: must be a UUID"))
 }
 
 async fn list(

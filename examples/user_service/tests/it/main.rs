@@ -6,9 +6,14 @@
 mod bad_input;
 mod config;
 mod connections;
+mod databases;
 mod domain;
+mod limits;
 mod notifications;
+mod postgres;
 mod process;
 mod repository;
+mod service;
 mod support;
+mod transactions;
 mod users;

@@ -77,7 +77,7 @@ struct Args {
     /// Seconds for a client to send a request's header, its body, or to take an answer, 1..=3600
     #[arg(long, env, default_value = "15", allow_hyphen_values = true)]
     http_timeout_seconds: String,
-    /// sqlite:FILE or sqlite::memory:
+    /// sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env, default_value = "sqlite:users.db", allow_hyphen_values = true, hide_env_values = true)]
     database_url: String,
     /// Welcomes sent at a time, 1..=1024

@@ -12,7 +12,7 @@ use futures_util::TryStreamExt;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{QueryBuilder, query, query_as};
+use sqlx::{Connection, QueryBuilder, query, query_as};
 use uuid::Uuid;
 
 use super::tx::{Lease, with_tx};
@@ -60,9 +60,13 @@ impl Options {
     /// SQLite knows one writer at a time, and those who wait for its lock poll for it: under load, some never get it.
     /// Writers that wait for one connection instead are served in order.
     fn writer(&self) -> SqlitePoolOptions {
-        // In memory the data live as long as this connection, so it never ends.
-        let lifetime = (!self.in_memory).then_some(LIFETIME);
-        pool().max_connections(1).min_connections(1).max_lifetime(lifetime).idle_timeout(None)
+        let one = pool().max_connections(1).min_connections(1).idle_timeout(None);
+        if self.in_memory {
+            // The data live as long as this connection, so it never ends.
+            one.max_lifetime(None)
+        } else {
+            one.max_lifetime(LIFETIME).after_release(|connection, _| Box::pin(is_sound(connection)))
+        }
     }
 
     fn readers(limits: Limits) -> SqlitePoolOptions {
@@ -77,6 +81,14 @@ fn pool() -> SqlitePoolOptions {
     // Without the test: SQLite is in this process, and a caller who is dropped during the test would take the
     // connection along, and the data with it where they are in memory.
     SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
+}
+
+/// Whether the connection can begin another transaction. When the disk is full, SQLite rolls back by itself; the rollback
+/// that sqlx sends then fails, and for sqlx the connection stays in that transaction for ever.
+async fn is_sound(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind a rollback that may still be on its way.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Interrupts the statement on its connection when its time is over, or when this is dropped before `finish`.
@@ -126,8 +138,8 @@ fn micros(time: Duration) -> u64 {
 
 /// Runs one statement within the limit.
 ///
-/// Not for a write in a transaction: interrupted, it makes SQLite roll the transaction back by itself, which sqlx
-/// does not notice; the connection could never begin another one.
+/// Not for a write in a transaction: interrupted, it makes SQLite roll the transaction back by itself, which costs
+/// the connection (see `is_sound`), and in memory there is but one.
 async fn watched<T>(
     connection: &mut SqliteConnection,
     limit: Duration,

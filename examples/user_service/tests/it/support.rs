@@ -83,7 +83,7 @@ impl App {
         Self::run(Service::start(config).await.unwrap())
     }
 
-    /// A service over another repository than SQLite.
+    /// A service over another repository than the configuration names.
     pub(crate) async fn over(config: Config, repository: impl UserRepository) -> Self {
         let notifier = FlakyNotifier { latency: config.notify_latency, fault_rate: config.notify_fault_rate };
         Self::run(Service::start_with(config, Arc::new(repository), Arc::new(notifier)).await.unwrap())

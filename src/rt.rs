@@ -5,8 +5,10 @@
 
 mod park;
 mod sleeper;
+mod tasks;
 
 pub(crate) use park::block_on;
+pub(crate) use tasks::{TaskSet, contained};
 
 use sleeper::Sleeper;
 use std::future::{Future, poll_fn};

@@ -12,6 +12,7 @@
 //! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+//! | [`gate`] | how many items are inside a pipeline, and how much they weigh |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
 //! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
@@ -22,6 +23,7 @@ pub(crate) mod cell;
 pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
+pub(crate) mod gate;
 pub(crate) mod inbox;
 pub(crate) mod shard;
 pub(crate) mod slab;

@@ -169,6 +169,7 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.ended = true;
+        state.for_room = false;
         let own = state.sender.take();
         if !state.is_closed() {
             append(&mut self.local, &mut state.items);

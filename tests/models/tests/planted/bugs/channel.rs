@@ -11,11 +11,18 @@ pub(super) const BUGS: &[Bug] = &[
         put: "            state = self.shared.state.lock();\n            break state.list(place, clone);\n",
     },
     Bug {
-        model: "channel::full_and_read",
+        model: "channel::full_and_take",
         what: "a receiver that takes an item does not tell the sender of its place",
         file: RECEIVER,
         find: "    Taken::Item(item, Wakers { sender: state.sender_for_room(), _own: own })\n",
         put: "    Taken::Item(item, Wakers { sender: None, _own: own })\n",
+    },
+    Bug {
+        model: "channel::full_and_sleep",
+        what: "a receiver that goes to sleep does not tell the sender of the room that there is",
+        file: RECEIVER,
+        find: "        let sender = state.sender_for_room();\n        drop(state);\n        drop(replaced);\n",
+        put: "        let sender: Option<Waker> = None;\n        drop(state);\n        drop(replaced);\n",
     },
     Bug {
         model: "channel::full_and_leave",

@@ -23,7 +23,8 @@ pin_project! {
     pub(super) struct Bounded<S, T> {
         #[pin]
         input: S,
-        entrance: Entrance<T>,
+        // `None`: there is no bound.
+        entrance: Option<Entrance<T>>,
         weigh: Option<Weigh<T>>,
         run: Arc<Run>,
     }
@@ -39,8 +40,9 @@ struct Entrance<T> {
 }
 
 impl<S, T> Bounded<S, T> {
-    pub(super) fn new(input: S, gate: Arc<Gate>, weigh: Option<Weigh<T>>, scope: &Scope) -> Self {
-        Self { input, entrance: Entrance { gate, held: false, weighed: None }, weigh, run: scope.run.clone() }
+    pub(super) fn new(input: S, gate: Option<Arc<Gate>>, weigh: Option<Weigh<T>>, scope: &Scope) -> Self {
+        let entrance = gate.map(|gate| Entrance { gate, held: false, weighed: None });
+        Self { input, entrance, weigh, run: scope.run.clone() }
     }
 }
 
@@ -91,12 +93,13 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = self.project();
-        if let Some(envelope) = ready!(this.entrance.poll_admit(cx.waker())) {
+        let Some(entrance) = this.entrance else { return this.input.poll_next(cx) };
+        if let Some(envelope) = ready!(entrance.poll_admit(cx.waker())) {
             return Poll::Ready(Some(envelope));
         }
-        ready!(this.entrance.poll_enter(cx.waker()));
+        ready!(entrance.poll_enter(cx.waker()));
         let Some(envelope) = ready!(this.input.poll_next(cx)) else { return Poll::Ready(None) };
-        let Some(weigh) = this.weigh else { return Poll::Ready(Some(this.entrance.admit(envelope, 0))) };
+        let Some(weigh) = this.weigh else { return Poll::Ready(Some(entrance.admit(envelope, 0))) };
         let weight = match contain(|| weigh(&envelope.value)) {
             Ok(weight) => weight,
             Err(payload) => {
@@ -107,7 +110,7 @@ where
                 return Poll::Ready(None);
             }
         };
-        this.entrance.weighed = Some((envelope, weight));
-        this.entrance.poll_admit(cx.waker())
+        entrance.weighed = Some((envelope, weight));
+        entrance.poll_admit(cx.waker())
     }
 }

@@ -62,7 +62,6 @@ impl<T> Envelope<T> {
     }
 
     /// The value and the ticket.
-    #[must_use]
     pub fn into_parts(self) -> (T, Ticket) {
         (self.value, self.ticket)
     }

@@ -14,10 +14,12 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// Why a pipeline ended before its source did: the first failure, the stage that it came from, and the account of the run.
 ///
 /// [`source`](Error::source) is the stage's own error, which can be downcast.
-pub struct PipelineError {
-    pub(super) failure: Box<Failure>,
-    /// What became of every item.
-    pub report: Report,
+pub struct PipelineError(Box<Failed>);
+
+/// Boxed, so that a result of an item is no larger than the item.
+struct Failed {
+    failure: Failure,
+    report: Report,
 }
 
 /// The first failure.
@@ -49,9 +51,7 @@ impl Cause {
         };
         match error {
             JobError::Failed(failure) => failure.last_error.map_or(Self::PoolEnded, |error| Self::Error(error.into())),
-            JobError::Panicked(failure) => {
-                failure.into_panic().map_or(Self::PoolEnded, Self::panicked)
-            }
+            JobError::Panicked(failure) => failure.into_panic().map_or(Self::PoolEnded, Self::panicked),
             JobError::TimedOut(failure) => Self::TimedOut(failure.last_error.map(Into::into)),
             _ => Self::PoolEnded,
         }
@@ -59,22 +59,32 @@ impl Cause {
 }
 
 impl PipelineError {
+    pub(super) fn new(failure: Failure, report: Report) -> Self {
+        Self(Box::new(Failed { failure, report }))
+    }
+
+    /// What became of every item.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.0.report
+    }
+
     /// The name of the stage that failed; `source` is the input itself.
     #[must_use]
     pub fn stage(&self) -> &str {
-        &self.failure.stage
+        &self.0.failure.stage
     }
 
     /// Whether it was a panic.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self.failure.cause, Cause::Panicked(_))
+        matches!(self.0.failure.cause, Cause::Panicked(_))
     }
 
     /// Whether an attempt took longer than the stage's [`timeout`](super::Pipeline::timeout).
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.failure.cause, Cause::TimedOut(_))
+        matches!(self.0.failure.cause, Cause::TimedOut(_))
     }
 
     /// The panic's payload, to be raised again with [`std::panic::resume_unwind`]; or this error, if it was no panic.
@@ -82,17 +92,17 @@ impl PipelineError {
     /// # Errors
     /// This error as it is, if there was no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn std::any::Any + Send>, Self> {
-        let Self { failure, report } = self;
-        match *failure {
+        let Failed { failure, report } = *self.0;
+        match failure {
             Failure { cause: Cause::Panicked(payload), .. } => Ok(payload.into_inner()),
-            failure => Err(Self { failure: Box::new(failure), report }),
+            failure => Err(Self::new(failure, report)),
         }
     }
 
     /// The stage's own error, if there was one.
     #[must_use]
     pub fn into_source(self) -> Option<BoxError> {
-        match self.failure.cause {
+        match self.0.failure.cause {
             Cause::Error(error) | Cause::TimedOut(Some(error)) => Some(error),
             Cause::TimedOut(None) | Cause::Panicked(_) | Cause::PoolEnded => None,
         }
@@ -120,7 +130,7 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for PipelineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stage \"{}\": {}; {}", self.failure.stage, self.failure.cause, self.report)
+        write!(f, "stage \"{}\": {}; {}", self.0.failure.stage, self.0.failure.cause, self.0.report)
     }
 }
 
@@ -132,13 +142,13 @@ impl fmt::Debug for Failure {
 
 impl fmt::Debug for PipelineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PipelineError").field("failure", &self.failure).field("report", &self.report).finish()
+        f.debug_struct("PipelineError").field("failure", &self.0.failure).field("report", &self.0.report).finish()
     }
 }
 
 impl Error for PipelineError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.failure.cause {
+        match &self.0.failure.cause {
             Cause::Error(error) | Cause::TimedOut(Some(error)) => Some(&**error),
             Cause::TimedOut(None) | Cause::Panicked(_) | Cause::PoolEnded => None,
         }

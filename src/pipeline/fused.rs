@@ -116,11 +116,17 @@ pub struct Fused<P>(pub(super) P);
 impl<In: Send + 'static, P: Step<In>> Stage<In> for Fused<P> {
     type Out = P::Out;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<P::Out>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<P::Out>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
-        Stepping { input, step: self.0, node: scope.node(P::KIND, Flow::Through), run: scope.run.clone(), of: PhantomData }
+        Stepping {
+            input,
+            step: self.0,
+            node: scope.node(P::KIND, Flow::Through),
+            run: scope.run.clone(),
+            of: PhantomData,
+        }
     }
 
     fn describe(&self, plan: &mut Plan) {
@@ -177,7 +183,7 @@ pub struct Take(pub(super) u64);
 impl<In: Send + 'static> Stage<In> for Take {
     type Out = In;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<In>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<In>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
@@ -268,7 +274,7 @@ where
 {
     type Out = I::Item;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<I::Item>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<I::Item>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {

@@ -30,8 +30,7 @@ pub(super) enum Fate {
     Failed,
 }
 
-const FATES: [Fate; 6] =
-    [Fate::Filtered, Fate::Settled, Fate::Cancelled, Fate::Requeued, Fate::Dead, Fate::Failed];
+const FATES: [Fate; 6] = [Fate::Filtered, Fate::Settled, Fate::Cancelled, Fate::Requeued, Fate::Dead, Fate::Failed];
 
 impl Fate {
     pub(super) fn of_rank(rank: u8) -> Self {
@@ -46,17 +45,27 @@ impl Fate {
     }
 }
 
+/// A function of the user's that is told what became of an item.
+type Then = Box<dyn FnOnce(Settled) + Send>;
+
 /// Who wants to know what became of an item.
 pub(super) enum Origin {
     Nobody,
     /// A function of the user's. In a mutex only because such a function need not be `Sync`.
-    Own(Mutex<Option<Box<dyn FnOnce(Settled) + Send>>>),
+    Own(Mutex<Option<Then>>),
     /// Several items, of which one was made.
     Joined(Vec<Ticket>),
     /// A pipeline that took the item from a source, which may want to know too.
-    Source { ledger: Arc<Ledger>, upstream: Ticket },
+    Source {
+        ledger: Arc<Ledger>,
+        upstream: Ticket,
+    },
     /// The bound of a pipeline, in which the item weighs so much.
-    Bound { gate: Arc<Gate>, weight: usize, upstream: Ticket },
+    Bound {
+        gate: Arc<Gate>,
+        weight: usize,
+        upstream: Ticket,
+    },
 }
 
 impl Origin {

@@ -2,9 +2,12 @@
 
 use super::ledger::Counter;
 use super::plan::Kind;
+use crate::kernel::channel::{Snapshot, Watch};
+use crate::pool::BuildError;
 use crate::rt::Instant;
 use crate::shim::Mutex;
-use crate::shim::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::shim::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,8 +27,9 @@ pub(super) struct Node {
     pub(super) dead: Counter,
     /// Whether an item whose closure panics is skipped.
     pub(super) skips_panics: bool,
-    pub(super) doing: Doing,
     pub(super) times: Times,
+    /// What only a stage between two tasks has.
+    pub(super) edge: OnceLock<Arc<Edge>>,
     /// What only a stage with workers has.
     pub(super) workers: OnceLock<Box<dyn Workers>>,
 }
@@ -44,7 +48,7 @@ pub(super) trait Workers: Send + Sync + std::fmt::Debug {
     /// Running, waiting for a slot, and slots.
     fn load(&self) -> Load;
     /// Changes the slots.
-    fn set_parallelism(&self, slots: usize) -> Result<(), String>;
+    fn set_parallelism(&self, slots: usize) -> Result<(), BuildError>;
 }
 
 /// What the workers of a stage are doing.
@@ -67,105 +71,89 @@ impl Node {
             failed: Counter::default(),
             dead: Counter::default(),
             skips_panics,
-            doing: Doing::default(),
             times: Times::default(),
+            edge: OnceLock::new(),
             workers: OnceLock::new(),
         })
     }
 }
 
-/// What a stage is doing, as far as it can tell by itself.
-#[derive(Debug, Default)]
-pub(super) struct Doing {
-    state: AtomicU8,
+/// Where items wait between two tasks.
+#[derive(Default)]
+pub(super) struct Edge {
+    held: OnceLock<Box<dyn Fn() -> Snapshot + Send + Sync>>,
+    /// Whether the task before waits for room; for who looks often.
+    is_blocked: AtomicBool,
     since: Mutex<Option<Instant>>,
 }
 
-/// See [`Doing`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum State {
-    /// It waits for its input, or has handed something on.
-    Open = 0,
-    /// It takes nothing in: it is full.
-    Full = 1,
-    /// It waits for room behind it.
-    Blocked = 2,
-    /// It has ended.
-    Ended = 3,
-}
+impl Edge {
+    pub(super) fn watch<T: Send + 'static>(&self, watch: Watch<T>) {
+        let _first = self.held.set(Box::new(move || watch.snapshot()));
+    }
 
-impl Doing {
-    /// It is in this state from now on. `now` is called only if it was in another.
-    pub(super) fn is(&self, state: State, now: impl FnOnce() -> Instant) {
-        // Ordering: Relaxed. For showing; the moment is guarded by its lock.
-        if self.state.load(Ordering::Relaxed) != state as u8 {
-            let since = (state != State::Open).then(now);
-            *self.since.lock() = since;
-            self.state.store(state as u8, Ordering::Relaxed);
+    /// The task before waits for room from now on.
+    pub(super) fn blocked(&self, now: impl FnOnce() -> Instant) {
+        // Ordering: Relaxed. Only the one task before writes; others look for showing.
+        if !self.is_blocked.load(Ordering::Relaxed) {
+            *self.since.lock() = Some(now());
+            self.is_blocked.store(true, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn look(&self) -> (State, Option<Instant>) {
-        let state = match self.state.load(Ordering::Relaxed) {
-            0 => State::Open,
-            1 => State::Full,
-            2 => State::Blocked,
-            _ => State::Ended,
-        };
-        (state, *self.since.lock())
+    /// It waits no longer.
+    #[inline]
+    pub(super) fn free(&self) {
+        if self.is_blocked.load(Ordering::Relaxed) {
+            *self.since.lock() = None;
+            self.is_blocked.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What is held, and since when the task before has waited for room.
+    pub(super) fn look(&self) -> Option<(Snapshot, Option<Instant>)> {
+        self.held.get().map(|held| (held(), *self.since.lock()))
+    }
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").field("look", &self.look()).finish()
     }
 }
 
 /// How long items take, by sample.
 #[derive(Debug, Default)]
 pub(super) struct Times {
-    seen: AtomicU64,
-    run: Sampled,
-    whole: Sampled,
+    /// An attempt.
+    pub(super) run: Sampled,
+    /// From the entrance into the stage to the hand-over to the next.
+    pub(super) whole: Sampled,
 }
 
+/// A mean over some of many.
 #[derive(Debug, Default)]
-struct Sampled {
+pub(super) struct Sampled {
+    seen: AtomicU64,
     nanos: AtomicU64,
     samples: AtomicU64,
 }
 
-impl Times {
+impl Sampled {
     /// The time, for one item of so many.
-    pub(super) fn sample(&self, now: impl FnOnce() -> Instant) -> Option<Instant> {
+    pub(super) fn begin(&self, now: impl FnOnce() -> Instant) -> Option<Instant> {
+        // Ordering: Relaxed on all sides: a statistic.
         (self.seen.fetch_add(1, Ordering::Relaxed) % TIMED == 0).then(now)
     }
 
-    /// An attempt took so long.
-    pub(super) fn ran(&self, took: Duration) {
-        self.run.add(took);
-    }
-
-    /// An item was in the stage for so long.
-    pub(super) fn passed(&self, took: Duration) {
-        self.whole.add(took);
-    }
-
-    /// The mean time of an attempt.
-    pub(super) fn mean_run(&self) -> Option<Duration> {
-        self.run.mean()
-    }
-
-    /// The mean time in the stage.
-    pub(super) fn mean_whole(&self) -> Option<Duration> {
-        self.whole.mean()
-    }
-}
-
-impl Sampled {
-    fn add(&self, took: Duration) {
+    /// It took so long.
+    pub(super) fn end(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
         self.samples.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn mean(&self) -> Option<Duration> {
+    pub(super) fn mean(&self) -> Option<Duration> {
         let samples = self.samples.load(Ordering::Relaxed);
         (samples > 0).then(|| Duration::from_nanos(self.nanos.load(Ordering::Relaxed) / samples))
     }

@@ -53,7 +53,32 @@ enum Last<T, E> {
     DeadLetter(Letters<T, E>),
 }
 
-type Letters<T, E> = Pin<Box<dyn Sink<DeadLetter<T, E>, Error = BoxError> + Send>>;
+type Letters<T, E> = Pin<Box<dyn LetterSink<T, E>>>;
+
+/// A sink of which each run has a clone.
+trait LetterSink<T, E>: Sink<DeadLetter<T, E>, Error = BoxError> + Send {
+    fn again(&self) -> Letters<T, E>;
+}
+
+impl<T, E, S> LetterSink<T, E> for S
+where
+    S: Sink<DeadLetter<T, E>, Error = BoxError> + Clone + Send + 'static,
+{
+    fn again(&self) -> Letters<T, E> {
+        Box::pin(self.clone())
+    }
+}
+
+impl<T, E> Clone for OnError<T, E> {
+    fn clone(&self) -> Self {
+        let last = match &self.last {
+            Last::FailFast => Last::FailFast,
+            Last::Skip => Last::Skip,
+            Last::DeadLetter(sink) => Last::DeadLetter(sink.again()),
+        };
+        Self { retry: self.retry.clone(), last }
+    }
+}
 
 /// An item that a stage failed for, as it was, and why.
 #[derive(Debug)]
@@ -86,10 +111,11 @@ impl<T, E> OnError<T, E> {
     }
 
     /// The item goes to `sink`, with the stage and the reason. The stage waits while the sink is not ready; it is flushed when
-    /// the stage has nothing else to do, and closed at its end. If the sink fails, so does the pipeline.
+    /// the stage has nothing else to do, and closed at its end. If the sink fails, so does the pipeline. Each run has a clone
+    /// of it: a sender of a bounded channel for example.
     pub fn dead_letter<S>(sink: S) -> Self
     where
-        S: Sink<DeadLetter<T, E>, Error: Into<BoxError>> + Send + 'static,
+        S: Sink<DeadLetter<T, E>, Error: Into<BoxError>> + Clone + Send + 'static,
         T: 'static,
         E: 'static,
     {
@@ -98,7 +124,7 @@ impl<T, E> OnError<T, E> {
 
     /// The item goes to a function, with the stage and the reason. It is called in the pipeline's own task, so it should be
     /// short.
-    pub fn dead_letter_fn(f: impl FnMut(DeadLetter<T, E>) + Send + Unpin + 'static) -> Self
+    pub fn dead_letter_fn(f: impl FnMut(DeadLetter<T, E>) + Clone + Send + 'static) -> Self
     where
         T: 'static,
         E: 'static,
@@ -137,6 +163,7 @@ impl<T, E> fmt::Debug for OnError<T, E> {
 
 pin_project_lite::pin_project! {
     /// A sink whose error type is forgotten.
+    #[derive(Clone)]
     struct Erased<S> {
         #[pin]
         sink: S,
@@ -164,9 +191,13 @@ impl<L, S: Sink<L, Error: Into<BoxError>>> Sink<L> for Erased<S> {
 }
 
 /// A function as a sink.
+#[derive(Clone)]
 struct Called<F>(F);
 
-impl<L, F: FnMut(L) + Unpin> Sink<L> for Called<F> {
+// The function is never pinned.
+impl<F> Unpin for Called<F> {}
+
+impl<L, F: FnMut(L)> Sink<L> for Called<F> {
     type Error = BoxError;
 
     fn poll_ready(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {

@@ -4,10 +4,10 @@ use super::contained::Contained;
 use super::envelope::{Envelope, Ticket};
 use super::error::{BoxError, Cause};
 use super::node::{Flow, Load, Node, Workers};
-use super::on_error::{Failures, Fails, OnError};
+use super::on_error::{Fails, Failures, OnError};
 use super::par::Par;
 use super::plan::{Kind, Plan};
-use super::scope::{Run, Scope};
+use super::scope::Scope;
 use super::stage::Stage;
 use super::work::{Fallible, Lanes, NoLanes, PoolOf, StageTimes, Work};
 use crate::contain::{contain, discard};
@@ -87,17 +87,17 @@ where
 {
     type Out = W::Out;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<W::Out>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<W::Out>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
         let node = scope.node(kind::<In, W, L>(), Flow::Counted);
         let policy = self.work.policy();
         let builder = self.builder::<In>(&policy);
-        let input = Contained::new(input, scope);
+        let input = Contained::new(input, &scope);
         let (window, order) = (self.par.held(), self.par.order);
         let pool = self.work.build(builder, StageTimes(node.clone()));
-        Working::new(pool, node, scope, policy, |pool: &PoolOf<W, In>, node| {
+        Working::new(pool, node, &scope, policy, |pool: &PoolOf<W, In>, node| {
             scope.own(pool.clone());
             let feed = Feed { input, lanes: self.lanes, pool: pool.downgrade(), node, job: W::job };
             let mut jobs = pool.map_tagged(feed, order);
@@ -164,14 +164,14 @@ where
 {
     type Out = T;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
     where
         S: Stream<Item = Envelope<J>> + Send + 'static,
     {
         let node = scope.node("map_on", Flow::Counted);
-        let input = Contained::new(input, scope);
+        let input = Contained::new(input, &scope);
         let par = self.par;
-        Working::new(Ok(self.pool), node, scope, self.policy, |pool, node| {
+        Working::new(Ok(self.pool), node, &scope, self.policy, |pool, node| {
             let feed = Feed { input, lanes: NoLanes, pool: pool.downgrade(), node, job: |item| item };
             let mut jobs = pool.map_tagged(feed, par.order);
             jobs.limit = par.held();
@@ -216,7 +216,7 @@ where
     fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming<Tag, J, E>>> {
         let Some(envelope) = ready!(Pin::new(&mut self.input).poll_next(cx)) else { return Poll::Ready(None) };
         let (item, ticket) = envelope.into_parts();
-        let tag = Tag { ticket, entered: self.node.times.sample(rt::now) };
+        let tag = Tag { ticket, entered: self.node.times.whole.begin(rt::now) };
         if !L::KEYED {
             return Poll::Ready(Some(Incoming::Job(tag, (self.job)(item), None)));
         }
@@ -235,7 +235,6 @@ struct Working<I, J, T, E> {
     jobs: Option<Tagged<I, J, T, E, Tag>>,
     failures: Failures<J, E>,
     node: Arc<Node>,
-    run: Arc<Run>,
 }
 
 impl<I, J, T, E> Working<I, J, T, E>
@@ -251,20 +250,19 @@ where
         policy: OnError<J, E>,
         start: impl FnOnce(&WorkerPool<J, T, E>, Arc<Node>) -> Tagged<I, J, T, E, Tag>,
     ) -> Self {
-        let run = scope.run.clone();
         let policy = if node.skips_panics { OnError::skip() } else { policy };
-        let failures = Failures::new(policy, node.clone(), run.clone());
+        let failures = Failures::new(policy, node.clone(), scope.run.clone());
         let jobs = match pool {
             Ok(pool) => {
                 let _first = node.workers.set(Box::new(Slots(pool.downgrade())));
                 Some(start(&pool, node.clone()))
             }
             Err(refused) => {
-                run.fail(&node.name, Cause::Error(refused.into()));
+                scope.run.fail(&node.name, Cause::Error(refused.into()));
                 None
             }
         };
-        Self { jobs, failures, node, run }
+        Self { jobs, failures, node }
     }
 
     /// It has failed: nothing later is handed on, and what it has is let go.
@@ -276,7 +274,7 @@ where
     fn handed_on(&mut self, delivery: Delivery<J, T, E, Tag>) -> Result<Option<Envelope<T>>, Fails> {
         let Tag { ticket, entered } = delivery.tag;
         if let Some(entered) = entered {
-            self.node.times.passed(rt::now().saturating_duration_since(entered));
+            self.node.times.whole.end(rt::now().saturating_duration_since(entered));
         }
         match delivery.outcome {
             Ok(value) => {

@@ -77,6 +77,15 @@ impl Names {
         Self { label: None, prefix }
     }
 
+    /// The name of a nested pipeline itself.
+    fn whole(&self) -> String {
+        match (&self.prefix, &self.label) {
+            (Some(prefix), Some(label)) => format!("{prefix}/{label}"),
+            (None, Some(name)) | (Some(name), None) => name.to_string(),
+            (None, None) => String::from("pipeline"),
+        }
+    }
+
     /// The name of the stage at this position.
     pub(super) fn name(&self, kind: Kind, position: usize) -> Arc<str> {
         let own = match &self.label {
@@ -107,8 +116,20 @@ impl Plan {
     }
 
     /// The stage that is described next cannot be run.
-    pub(super) fn refuse(&mut self, kind: Kind, option: &'static str, value: impl fmt::Display, allowed: impl Into<String>) {
+    pub(super) fn refuse(
+        &mut self,
+        kind: Kind,
+        option: &'static str,
+        value: impl fmt::Display,
+        allowed: impl Into<String>,
+    ) {
         let stage = self.next_name(kind).to_string();
+        self.faults.push(InvalidPipeline::Option { stage, option, value: value.to_string(), allowed: allowed.into() });
+    }
+
+    /// An option of the pipeline that is described cannot be honoured.
+    pub(super) fn refuse_whole(&mut self, option: &'static str, value: impl fmt::Display, allowed: impl Into<String>) {
+        let stage = self.names.whole();
         self.faults.push(InvalidPipeline::Option { stage, option, value: value.to_string(), allowed: allowed.into() });
     }
 

@@ -188,8 +188,10 @@ impl Run {
         self.cut();
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        self.life.lock().failure.is_some()
+    /// Nobody owns the run any more: lets its workers go.
+    pub(super) fn abandon(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        drop(workers);
     }
 
     /// Says what became of an item, or a part of one.

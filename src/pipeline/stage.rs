@@ -1,7 +1,7 @@
 //! What a pipeline is made of.
 
-use super::envelope::Envelope;
 use super::blame::Blame;
+use super::envelope::Envelope;
 use super::node::{Flow, Node};
 use super::plan::Plan;
 use super::scope::Scope;
@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 /// impl<T: Clone + Send + 'static> Stage<T> for Twice {
 ///     type Out = T;
 ///
-///     fn attach<S>(self, input: S, _scope: &Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
+///     fn attach<S>(self, input: S, _scope: Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
 ///     where
 ///         S: Stream<Item = Envelope<T>> + Send + 'static,
 ///     {
@@ -50,7 +50,7 @@ pub trait Stage<In: Send + 'static>: Send + Sized + 'static {
     type Out: Send + 'static;
 
     /// Puts the stage behind `input`. What it spawns belongs to `scope`.
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<Self::Out>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<Self::Out>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static;
 
@@ -74,7 +74,7 @@ pub struct Identity;
 impl<T: Send + 'static> Stage<T> for Identity {
     type Out = T;
 
-    fn attach<S>(self, input: S, _scope: &Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
+    fn attach<S>(self, input: S, _scope: Scope) -> impl Stream<Item = Envelope<T>> + Send + 'static
     where
         S: Stream<Item = Envelope<T>> + Send + 'static,
     {
@@ -119,12 +119,13 @@ where
 {
     type Out = B::Out;
 
-    fn attach<S>(self, input: S, scope: &Scope) -> impl Stream<Item = Envelope<Self::Out>> + Send + 'static
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<Self::Out>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
+        let last = scope.labelled(self.label.as_ref(), self.skips_panics);
         let input = self.first.attach(input, scope);
-        self.last.attach(input, &scope.labelled(self.label.as_ref(), self.skips_panics))
+        self.last.attach(input, last)
     }
 
     fn describe(&self, plan: &mut Plan) {
@@ -145,7 +146,7 @@ pub struct Then<S>(pub(super) S);
 impl<In: Send + 'static, S: Stage<In>> Stage<In> for Then<S> {
     type Out = S::Out;
 
-    fn attach<I>(self, input: I, scope: &Scope) -> impl Stream<Item = Envelope<S::Out>> + Send + 'static
+    fn attach<I>(self, input: I, scope: Scope) -> impl Stream<Item = Envelope<S::Out>> + Send + 'static
     where
         I: Stream<Item = Envelope<In>> + Send + 'static,
     {
@@ -187,7 +188,7 @@ impl<S: Stream> Stream for Counted<S> {
             Some(node) => {
                 let blame = Blame::new(node);
                 let next = this.output.poll_next(cx);
-                blame.clear();
+                drop(blame.clear());
                 next
             }
         };
@@ -245,10 +246,60 @@ where
 {
     type Out = Out;
 
-    fn attach<S>(self, input: S, _scope: &Scope) -> impl Stream<Item = Envelope<Out>> + Send + 'static
+    fn attach<S>(self, input: S, _scope: Scope) -> impl Stream<Item = Envelope<Out>> + Send + 'static
     where
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
         (self.0)(Box::pin(input))
+    }
+}
+
+/// A stage whose type is forgotten. Made by [`Pipeline::boxed`](super::Pipeline::boxed).
+pub struct BoxStage<In, Out>(Box<dyn Erased<In, Out>>);
+
+impl<In: Send + 'static, Out: Send + 'static> BoxStage<In, Out> {
+    pub(super) fn new(stage: impl Stage<In, Out = Out>) -> Self {
+        Self(Box::new(stage))
+    }
+}
+
+/// A stage behind a pointer.
+trait Erased<In, Out>: Send {
+    fn attach_boxed(self: Box<Self>, input: BoxStream<Envelope<In>>, scope: Scope) -> BoxStream<Envelope<Out>>;
+    fn describe_boxed(&self, plan: &mut Plan);
+}
+
+impl<In: Send + 'static, S: Stage<In>> Erased<In, S::Out> for S {
+    fn attach_boxed(self: Box<Self>, input: BoxStream<Envelope<In>>, scope: Scope) -> BoxStream<Envelope<S::Out>> {
+        Box::pin((*self).attach(input, scope))
+    }
+
+    fn describe_boxed(&self, plan: &mut Plan) {
+        self.describe(plan);
+    }
+}
+
+impl<In: Send + 'static, Out: Send + 'static> Stage<In> for BoxStage<In, Out> {
+    type Out = Out;
+
+    fn attach<S>(self, input: S, scope: Scope) -> impl Stream<Item = Envelope<Out>> + Send + 'static
+    where
+        S: Stream<Item = Envelope<In>> + Send + 'static,
+    {
+        self.0.attach_boxed(Box::pin(input), scope)
+    }
+
+    fn describe(&self, plan: &mut Plan) {
+        self.0.describe_boxed(plan);
+    }
+
+    fn reports(&self) -> bool {
+        true
+    }
+}
+
+impl<In, Out> fmt::Debug for BoxStage<In, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxStage").finish_non_exhaustive()
     }
 }

@@ -37,7 +37,9 @@ pub trait Work<In>: Send + 'static {
         self,
         builder: WorkerPoolBuilder<Self::Job, Self::Out, Self::Error>,
         times: StageTimes,
-    ) -> Result<WorkerPool<Self::Job, Self::Out, Self::Error>, BuildError>;
+    ) -> Result<PoolOf<Self, In>, BuildError>
+    where
+        Self: Sized;
 }
 
 /// The pool of a stage.
@@ -50,7 +52,7 @@ pub struct StageTimes(pub(super) Arc<Node>);
 impl StageTimes {
     /// An attempt begins; what is returned is told when it ends.
     fn begin(&self) -> Timing {
-        let started = self.0.times.sample(rt::now);
+        let started = self.0.times.run.begin(rt::now);
         Timing(started.map(|started| (self.0.clone(), started)))
     }
 }
@@ -61,7 +63,7 @@ struct Timing(Option<(Arc<Node>, rt::Instant)>);
 impl Timing {
     fn end(self) {
         if let Some((node, started)) = self.0 {
-            node.times.ran(rt::now().saturating_duration_since(started));
+            node.times.run.end(rt::now().saturating_duration_since(started));
         }
     }
 }

@@ -160,7 +160,6 @@ impl<J, T, E, X> Window<J, T, E, X> {
         terms.request(cell.clone())
     }
 
-
     pub(super) fn accept_first(&mut self, ticket: Ticket) {
         let member = self.fresh.pop_front().and_then(|key| self.members.get_mut(key));
         let Some(member) = member else { unreachable!("an accepted member was fresh") };

@@ -12,8 +12,8 @@
 //! A job runs in the pool's own tasks: it goes on while nobody polls the stream, however slow its consumer is.
 
 use super::WorkerPool;
-use super::member::{Delivery, Order, Ran};
 use super::error::RunError;
+use super::member::{Delivery, Order, Ran};
 use super::shared::Shared;
 use super::submit::Terms;
 use super::window::Window;
@@ -34,7 +34,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// the pool at the same time.
     ///
     /// An item is an error where [`run`](Self::run) of that job would be one: the handler failed for good, or the job was
-    /// refused and comes back ([`RunError::Submit`](super::RunError::Submit)). Once the pool is closed nothing more is taken
+    /// refused and comes back ([`RunError::Submit`]). Once the pool is closed nothing more is taken
     /// from the input, and the stream ends when all its jobs have been handed on. In a handler of this very pool it lends
     /// that handler's slot while it waits. There, and where waiting is not the pool's [overflow rule](super::Overflow), it
     /// waits for its own jobs to make room, and items are refused only if the pool is full and none of those are inside.
@@ -203,11 +203,6 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
     fn new(shared: &Arc<Shared<J, T, E>>, input: I, order: Order) -> Self {
         let limit = shared.engine.snapshot().capacity;
         Self { input, window: Some(Window::new(shared, order)), exhausted: false, limit, first_error: false, served: 0 }
-    }
-
-    /// The jobs that were taken from the input and not handed on.
-    pub(crate) fn len(&self) -> usize {
-        self.window.as_ref().map_or(0, Window::len)
     }
 
     /// The next outcome with its tag; `None` for good.

@@ -1,12 +1,11 @@
 //! Tasks with an owner.
 
-use super::Runtime;
+use super::{Runtime, TaskHandle};
 use crate::contain::{Payload, contain};
 use crate::shim::Mutex;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use tokio::task::JoinHandle;
 
 /// The tasks of one owner, which ends them or waits for their end.
 #[derive(Debug, Default)]
@@ -16,7 +15,7 @@ pub(crate) struct TaskSet {
 
 #[derive(Debug, Default)]
 struct Tasks {
-    handles: Vec<JoinHandle<()>>,
+    handles: Vec<TaskHandle>,
     aborted: bool,
     /// Above so many handles, those of tasks that have ended are let go.
     prune_at: usize,
@@ -47,7 +46,7 @@ impl TaskSet {
     pub(crate) fn abort_all(&self) {
         let mut tasks = self.tasks.lock();
         tasks.aborted = true;
-        tasks.handles.iter().for_each(JoinHandle::abort);
+        tasks.handles.iter().for_each(TaskHandle::abort);
     }
 
     /// Waits until every task has ended, those included that are started meanwhile.
@@ -70,7 +69,7 @@ impl TaskSet {
 /// A task that is waited for: it goes back if the wait is given up.
 struct Held<'a> {
     set: &'a TaskSet,
-    handle: Option<JoinHandle<()>>,
+    handle: Option<TaskHandle>,
 }
 
 impl Drop for Held<'_> {

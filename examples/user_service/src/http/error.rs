@@ -50,6 +50,14 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body took too long to arrive")
     }
 
+    pub(super) const fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "a valid bearer token is required")
+    }
+
+    pub(super) const fn rate_limited() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests, see the Retry-After header")
+    }
+
     /// The body of the answer.
     pub(super) fn render(&self, request_id: &str) -> Json<serde_json::Value> {
         Json(json!({

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, client};
 
 /// The executable beside the test's own, in the folder for example targets.
 fn executable() -> PathBuf {
@@ -21,7 +21,12 @@ fn executable() -> PathBuf {
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
-    command.current_dir(dir).env_clear().env("HTTP_ADDR", "127.0.0.1:0").stderr(Stdio::piped());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("RATE_LIMIT_PER_SECOND", "1000000")
+        .stderr(Stdio::piped());
     command
 }
 
@@ -83,10 +88,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn client() -> Client {
-    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Reg
 
 /// The labels of a finished request.
 const LABELS: [&str; 3] = ["method", "endpoint", "status"];
-/// The status of a request whose client did not wait for the answer, as nginx has it.
-const CLIENT_GONE: u16 = 499;
+/// The status of a request that was dropped without an answer, as its connection was cut; nginx counts them so.
+const DROPPED: u16 = 499;
 /// The status of a request whose handler panicked.
 const PANICKED: u16 = 500;
 
@@ -140,7 +140,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let unanswered = if std::thread::panicking() { PANICKED } else { CLIENT_GONE };
+        let unanswered = if std::thread::panicking() { PANICKED } else { DROPPED };
         let status = self.status.unwrap_or(unanswered).to_string();
         let labels = [self.method, &self.endpoint, &status];
         self.metrics.seconds.with_label_values(&labels).observe(self.started.elapsed().as_secs_f64());

@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod cache;
 mod config;
 mod connections;
 mod domain;
+mod guards;
+mod metrics;
 mod notifications;
 mod process;
 mod repository;
+mod stub;
 mod support;
 mod users;

@@ -95,6 +95,13 @@ impl App {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
+    /// A figure of the metrics page, labels included in its name; 0 when it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").await.text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
         let request = self.client.post(self.url("/api/v1/users")).header("content-type", "application/json");
         request.body(body).send().await.unwrap()

@@ -11,7 +11,7 @@ async fn lines(app: &App) -> usize {
     app.get("/metrics").await.text().await.unwrap().lines().count()
 }
 
-// Seen to fail: with the raw path as `endpoint`, the page grows by 4,700 lines.
+// Seen to fail: with the raw path as `endpoint`, the page grows from 130 lines to 4,630.
 #[tokio::test]
 async fn random_paths_and_methods_do_not_grow_the_page() {
     let app = App::start(config(&[])).await;

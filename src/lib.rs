@@ -15,11 +15,12 @@
 //! | repeat one fallible call, here and now | [`RetryPolicy::run`] |
 //! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
+//! | send a stream through stages, some of them parallel, in order or not, and account for every item | [`Pipeline`] |
 //! | share a map between tasks, with entries that may expire | [`ConcurrentMap`] |
 //!
 //! # Where to read on
 //!
-//! * [`pool`], [`retry`] and [`map`] describe what is promised, each in a table.
+//! * [`pool`], [`pipeline`], [`retry`] and [`map`] describe what is promised, each in a table.
 //! * [`docs::glossary`]: what each word means. [`docs::cancellation`]: what dropping each future does.
 //! * [`docs::architecture`]: the floors of the crate and how a pool works. [`docs::limitations`]: where promises end.
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod contain;
 pub mod docs;
 mod kernel;
 pub mod map;
+pub mod pipeline;
 pub mod pool;
 pub mod retry;
 mod rt;
@@ -37,6 +39,7 @@ pub use map::{
     Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, LoadError, LoadSource, Loaded,
     MapFull, Ticker,
 };
+pub use pipeline::{Batch, InvalidPipeline, OnError, Par, Pipeline, PipelineError, Running};
 pub use pool::{
     Attempt, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Failure, Handler, JobError, JobHandle, JobId,
     Join, Map, Order, Overflow, Permit, PoolSink, PoolStats, Report, ReserveError, RunError, Scope, ScopeError,

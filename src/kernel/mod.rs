@@ -9,9 +9,11 @@
 //! | [`alarms`] | due times in order, from which any can be taken out |
 //! | [`bell`] | how a runner is reached while it has a job |
 //! | [`cell`] | one job's value, then its outcome, and the waker of whoever waits for it |
+//! | [`channel`] | items on their way to one task or several, many in one lock operation, under an exact bound |
 //! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+//! | [`gate`] | how many items are inside a pipeline, and how much they weigh |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
 //! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
@@ -19,9 +21,12 @@
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
+#[allow(dead_code, reason = "the stages and branches that stand on it follow")]
+pub(crate) mod channel;
 pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
+pub(crate) mod gate;
 pub(crate) mod inbox;
 pub(crate) mod shard;
 pub(crate) mod slab;

@@ -119,7 +119,7 @@ struct Args {
     /// Seconds for a connection to wait for its next request, 1..=3600
     #[arg(long, env, default_value = "60", allow_hyphen_values = true)]
     http_idle_seconds: String,
-    /// sqlite:FILE or sqlite::memory:
+    /// sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env, default_value = "sqlite:users.db", allow_hyphen_values = true, hide_env_values = true)]
     database_url: String,
     /// Welcomes sent at a time, 1..=1024

@@ -9,12 +9,18 @@ use std::sync::Arc;
 pub enum Code {
     /// The caller sent something that no retry will make right.
     InvalidInput,
+    /// The caller did not say who it is, or not convincingly.
+    Unauthorized,
     /// There is no such thing.
     NotFound,
     /// The request contradicts what is stored.
     Conflict,
+    /// The caller asks too often.
+    RateLimited,
     /// The service cannot answer now; a later try may succeed.
     Unavailable,
+    /// The work was given up when its time was over.
+    Timeout,
     /// A fault of the service itself.
     Internal,
 }
@@ -25,9 +31,12 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidInput => "INVALID_INPUT",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::Timeout => "TIMEOUT",
             Self::Internal => "INTERNAL",
         }
     }
@@ -55,6 +64,16 @@ impl AppError {
         Self {
             code: Code::Unavailable,
             message: "the service cannot answer now, try again later".into(),
+            source: Some(cause.into()),
+        }
+    }
+
+    /// Work that was given up when its time was over: the caller learns that much, the log learns the cause.
+    #[must_use]
+    pub fn timeout(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            code: Code::Timeout,
+            message: "the service took too long and gave up".into(),
             source: Some(cause.into()),
         }
     }

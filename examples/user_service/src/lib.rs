@@ -1,4 +1,4 @@
-//! A small user service on flowgate: HTTP over SQLite, with welcome notifications on a worker pool.
+//! A small user service on flowgate: HTTP over SQLite or PostgreSQL, with welcome notifications on a worker pool.
 //!
 //! # Layers
 //! Each knows those below it and none above it.

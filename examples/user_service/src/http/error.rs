@@ -50,14 +50,6 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body took too long to arrive")
     }
 
-    pub(super) const fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "a valid bearer token is required")
-    }
-
-    pub(super) const fn rate_limited() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests, see the Retry-After header")
-    }
-
     /// The body of the answer.
     pub(super) fn render(&self, request_id: &str) -> Json<serde_json::Value> {
         Json(json!({
@@ -72,9 +64,12 @@ impl From<AppError> for ApiError {
         let (code, message, source) = error.into_parts();
         let status = match code {
             Code::InvalidInput => StatusCode::BAD_REQUEST,
+            Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Conflict => StatusCode::CONFLICT,
+            Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, code: code.as_str(), message, source: source.map(Arc::from) }

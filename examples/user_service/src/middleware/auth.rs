@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::error::{AppError, Code};
+
 /// The token that is accepted where none was configured; on loopback addresses alone.
 const DEV_TOKEN: &str = "dev-token";
 /// Bytes in a token, at most.
@@ -58,6 +60,12 @@ impl Tokens {
         // No early end: which of the tokens it was stays untold, too.
         let known = self.0.iter().fold(Choice::from(0), |known, token| known | token.ct_eq(given));
         if bool::from(known) { Ok(()) } else { Err(Unauthorized) }
+    }
+}
+
+impl From<Unauthorized> for AppError {
+    fn from(error: Unauthorized) -> Self {
+        Self::new(Code::Unauthorized, error.to_string())
     }
 }
 

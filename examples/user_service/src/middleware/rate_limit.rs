@@ -12,6 +12,7 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::error::{AppError, Code};
 use crate::metrics::Figure;
 
 /// What a client may do.
@@ -40,10 +41,24 @@ impl From<IpAddr> for Client {
 
 /// The client has used up its allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests")]
+#[error("too many requests, come back in {} s", self.seconds())]
 pub struct Limited {
     /// When the next request will be let through.
     pub retry_after: Duration,
+}
+
+impl Limited {
+    /// The whole seconds to wait, at least 1.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.retry_after.as_nanos().div_ceil(1_000_000_000).try_into().map_or(u64::MAX, |seconds: u64| seconds.max(1))
+    }
+}
+
+impl From<Limited> for AppError {
+    fn from(error: Limited) -> Self {
+        Self::new(Code::RateLimited, error.to_string())
+    }
 }
 
 /// The allowances of all clients. A clone is the same limit.

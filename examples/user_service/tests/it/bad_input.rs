@@ -100,6 +100,50 @@ async fn a_refused_expectation_costs_no_body() {
 }
 
 #[tokio::test]
+async fn changes() {
+    let app = App::start(config(&[])).await;
+    let ann = app.create("Ann", "ann@example.com").await;
+    app.create("Bob", "bob@example.com").await;
+    let url = app.url(&format!("/api/v1/users/{}", ann["id"].as_str().unwrap()));
+    let patch = |url: &str, body: &str| {
+        let request = app.client.patch(url).header("content-type", "application/json");
+        request.body(body.to_owned()).send()
+    };
+    let cases = [
+        ("", "body: "),
+        ("{}", "body: "),
+        ("[]", "body: "),
+        (r#"{"name":null}"#, "name: "),
+        (r#"{"name":7}"#, "name: "),
+        (r#"{"name":""}"#, "name: "),
+        (r#"{"name":"A\u202e"}"#, "name: "),
+        (r#"{"name":"A","name":"B"}"#, "name"),
+        (r#"{"email":"ann"}"#, "email: "),
+        (r#"{"name":"Bea","email":"a@b\r\nBcc: c@d"}"#, "email: "),
+        (r#"{"id":"01a20834-c7e0-76d6-83ab-f2a57d1b9730"}"#, "id"),
+        (r#"{"name":"Bea","deleted_at":"2026-01-01T00:00:00Z"}"#, "deleted_at"),
+    ];
+    for (body, names) in cases {
+        let message = expect_error(patch(&url, body).await.unwrap(), 400, "INVALID_INPUT").await;
+        assert!(message.contains(names), "{body}: {message}");
+    }
+    let taken = patch(&url, r#"{"name":"Bea","email":"BOB@example.com"}"#).await.unwrap();
+    assert!(expect_error(taken, 409, "CONFLICT").await.contains("email"));
+    let not_json = app.client.patch(&url).body("{}").send().await.unwrap();
+    expect_error(not_json, 415, "UNSUPPORTED_MEDIA_TYPE").await;
+    let missing = app.url("/api/v1/users/01a20834-c7e0-76d6-83ab-f2a57d1b9730");
+    expect_error(patch(&missing, r#"{"name":"Bea"}"#).await.unwrap(), 404, "NOT_FOUND").await;
+    expect_error(app.client.delete(&missing).send().await.unwrap(), 404, "NOT_FOUND").await;
+    for id in ["1", "..%2f", "%00", "1%27%20OR%20%271%27=%271"] {
+        let url = app.url(&format!("/api/v1/users/{id}"));
+        expect_error(patch(&url, r#"{"name":"Bea"}"#).await.unwrap(), 400, "INVALID_INPUT").await;
+        expect_error(app.client.delete(&url).send().await.unwrap(), 400, "INVALID_INPUT").await;
+    }
+    assert_eq!(app.client.get(&url).send().await.unwrap().json::<serde_json::Value>().await.unwrap(), ann);
+    app.must_be_well().await;
+}
+
+#[tokio::test]
 async fn content_types() {
     let app = App::start(config(&[])).await;
     let body = r#"{"name":"Ann","email":"ann@example.com"}"#;
@@ -177,7 +221,7 @@ async fn paths_and_methods() {
     let cases = [
         (Method::DELETE, "/api/v1/users".to_owned(), vec!["GET", "HEAD", "POST"]),
         (Method::PUT, "/api/v1/users".to_owned(), vec!["GET", "HEAD", "POST"]),
-        (Method::POST, format!("/api/v1/users/{id}"), vec!["GET", "HEAD"]),
+        (Method::POST, format!("/api/v1/users/{id}"), vec!["DELETE", "GET", "HEAD", "PATCH"]),
         (Method::from_bytes(b"BREW").unwrap(), "/health".to_owned(), vec!["GET", "HEAD"]),
         (Method::POST, "/ready".to_owned(), vec!["GET", "HEAD"]),
     ];

@@ -60,10 +60,17 @@ fn every_bad_value_is_refused_by_name() {
 
 #[test]
 fn a_password_is_never_repeated() {
-    for url in ["postgres://ann:hunter2@db/users", "hunter2", "sqlite:users.db?key=hunter2"] {
+    for url in [
+        "postgres://ann:hunter2@db:port/users",
+        "mysql://ann:hunter2@db/users",
+        "hunter2",
+        "sqlite:users.db?key=hunter2",
+    ] {
         let faults = load(&[&format!("--database-url={url}")]).unwrap_err();
         assert!(faults.contains("DATABASE_URL") && !faults.contains("hunter2"), "{faults}");
     }
-    let config = load(&["--database-url=sqlite:hunter2.db"]).unwrap();
-    assert!(!format!("{config:?}").contains("hunter2"));
+    for url in ["sqlite:hunter2.db", "postgres://ann:hunter2@db/users", "postgresql://ann:hunter2@db/users"] {
+        let config = load(&[&format!("--database-url={url}")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
 }

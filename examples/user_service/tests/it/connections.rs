@@ -4,12 +4,13 @@ use std::future::pending;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
-use user_service::domain::{Page, User};
-use user_service::repository::UserRepository;
+use user_service::domain::{Page, User, UserChange};
+use user_service::repository::{BatchError, UserRepository, UserStream};
 use user_service::{AppError, Config};
 use uuid::Uuid;
 
@@ -171,11 +172,23 @@ impl UserRepository for Broken {
     async fn insert(&self, _: &User) -> Result<(), AppError> {
         pending().await
     }
+    async fn insert_batch(&self, _: &[User]) -> Result<(), BatchError> {
+        pending().await
+    }
     async fn get(&self, _: Uuid) -> Result<Option<User>, AppError> {
         panic!("the repository panics")
     }
     async fn list(&self, _: Page) -> Result<Vec<User>, AppError> {
         Err(AppError::internal("secret: disk 7 is on fire"))
+    }
+    fn stream(&self, _: Option<u32>, _: u32) -> UserStream {
+        Box::pin(futures_util::stream::pending())
+    }
+    async fn update(&self, _: Uuid, _: &UserChange, _: DateTime<Utc>) -> Result<Option<User>, AppError> {
+        Err(AppError::timeout("secret: SELECT pg_sleep(10)"))
+    }
+    async fn delete(&self, _: Uuid, _: DateTime<Utc>) -> Result<bool, AppError> {
+        Err(AppError::unavailable("secret: 10.1.2.3"))
     }
     async fn ping(&self) -> Result<(), AppError> {
         Err(AppError::unavailable("secret: no route to host"))
@@ -192,6 +205,11 @@ async fn faults_below_are_errors_without_details_and_the_service_lives() {
         assert_eq!(expect_error(panicked, 500, "INTERNAL").await, "internal error");
         let failed = app.get("/api/v1/users").await;
         assert_eq!(expect_error(failed, 500, "INTERNAL").await, "internal error");
+        let url = app.url(&format!("/api/v1/users/{id}"));
+        let slow = app.client.patch(&url).header("content-type", "application/json").body(BODY).send().await.unwrap();
+        assert!(!expect_error(slow, 504, "TIMEOUT").await.contains("secret"));
+        let busy = app.client.delete(&url).send().await.unwrap();
+        assert!(!expect_error(busy, 503, "UNAVAILABLE").await.contains("secret"));
         let down = expect_error(app.get("/ready").await, 503, "UNAVAILABLE").await;
         assert!(!down.contains("secret"));
         assert_eq!(app.get("/health").await.status(), StatusCode::OK);

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 use user_service::AppError;
-use user_service::domain::{NewUser, Page, User};
-use user_service::repository::UserRepository;
+use user_service::domain::{NewUser, Page, User, UserChange};
+use user_service::repository::{BatchError, UserRepository, UserStream};
 use uuid::Uuid;
 
 /// What the next queries for one user do.
@@ -97,6 +99,29 @@ impl UserRepository for Stub {
 
     async fn list(&self, _: Page) -> Result<Vec<User>, AppError> {
         Ok(self.0.users.lock().unwrap().values().cloned().collect())
+    }
+
+    async fn insert_batch(&self, users: &[User]) -> Result<(), BatchError> {
+        users.iter().for_each(|user| self.put(user));
+        Ok(())
+    }
+
+    fn stream(&self, _: Option<u32>, _: u32) -> UserStream {
+        let users: Vec<_> = self.0.users.lock().unwrap().values().cloned().map(Ok).collect();
+        stream::iter(users).boxed()
+    }
+
+    async fn update(&self, id: Uuid, change: &UserChange, at: DateTime<Utc>) -> Result<Option<User>, AppError> {
+        let mut users = self.0.users.lock().unwrap();
+        let Some(user) = users.get_mut(&id) else { return Ok(None) };
+        user.name = change.name().unwrap_or(&user.name).to_owned();
+        user.email = change.email().unwrap_or(&user.email).to_owned();
+        user.updated_at = at;
+        Ok(Some(user.clone()))
+    }
+
+    async fn delete(&self, id: Uuid, _: DateTime<Utc>) -> Result<bool, AppError> {
+        Ok(self.0.users.lock().unwrap().remove(&id).is_some())
     }
 
     async fn ping(&self) -> Result<(), AppError> {

@@ -1,8 +1,9 @@
 //! A service on a free port, clients for it, and deadlines.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use user_service::domain::{NewUser, User};
 use user_service::notify::{FlakyNotifier, Notifier};
 use user_service::repository::UserRepository;
 use user_service::{Config, Outcome, Service};
@@ -32,6 +34,30 @@ pub(crate) async fn until<F: Future<Output = bool>>(mut condition: impl FnMut() 
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    })
+    .await;
+}
+
+/// A user of this email, not stored yet.
+pub(crate) fn user(email: &str) -> User {
+    NewUser::new("Ann", email).unwrap().into_user()
+}
+
+/// So many users, `ann{first}@example.com` and on.
+pub(crate) fn users(first: usize, count: usize) -> Vec<User> {
+    (first..first + count).map(|i| user(&format!("ann{i}@example.com"))).collect()
+}
+
+/// Polls the future `polls` times, as often as it wakes, and drops it.
+pub(crate) async fn drop_after(polls: usize, future: impl Future) {
+    let mut future = Box::pin(future);
+    let mut polled = 0;
+    poll_fn(|cx| {
+        if polled == polls {
+            return Poll::Ready(());
+        }
+        polled += 1;
+        future.as_mut().poll(cx).map(drop)
     })
     .await;
 }
@@ -68,7 +94,7 @@ impl App {
         Self::run(Service::start(config).await.unwrap())
     }
 
-    /// A service over another repository than SQLite.
+    /// A service over another repository than the configuration names.
     pub(crate) async fn over(config: Config, repository: impl UserRepository) -> Self {
         let notifier = FlakyNotifier { latency: config.notify_latency, fault_rate: config.notify_fault_rate };
         Self::run(Service::start_with(config, Arc::new(repository), Arc::new(notifier)).await.unwrap())

@@ -26,6 +26,7 @@ mod batching;
 mod bell;
 mod cancelling;
 mod cell;
+mod channel;
 mod control;
 mod crew;
 mod ending;

@@ -6,6 +6,7 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::error::AppError;
 use crate::http::AppState;
 use crate::http::error::ApiError;
 
@@ -15,6 +16,6 @@ pub(super) async fn authenticate(State(state): State<AppState>, request: Request
     let (first, second) = (given.next(), given.next());
     match state.tokens.check(first.filter(|_| second.is_none())) {
         Ok(()) => next.run(request).await,
-        Err(_) => ([(WWW_AUTHENTICATE, "Bearer")], ApiError::unauthorized()).into_response(),
+        Err(refused) => ([(WWW_AUTHENTICATE, "Bearer")], ApiError::from(AppError::from(refused))).into_response(),
     }
 }

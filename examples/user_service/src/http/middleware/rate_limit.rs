@@ -1,7 +1,6 @@
 //! 429 to a client that asks too often.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
@@ -9,9 +8,10 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::error::AppError;
 use crate::http::AppState;
 use crate::http::error::ApiError;
-use crate::middleware::rate_limit::{Client, Limited};
+use crate::middleware::rate_limit::Client;
 
 /// The header in which each proxy appends the address that it was called from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -22,14 +22,11 @@ pub(in crate::http) struct Peer(pub(in crate::http) IpAddr);
 
 pub(super) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let Some(&Peer(peer)) = request.extensions().get::<Peer>() else {
-        return ApiError::from(crate::error::AppError::internal("a request without a peer")).into_response();
+        return ApiError::from(AppError::internal("a request without a peer")).into_response();
     };
     match state.rate_limit.check(client(peer, request.headers(), state.proxies)) {
         Ok(()) => next.run(request).await,
-        Err(Limited { retry_after }) => {
-            let seconds = retry_after.as_secs() + u64::from(retry_after > Duration::from_secs(retry_after.as_secs()));
-            ([(RETRY_AFTER, seconds.max(1))], ApiError::rate_limited()).into_response()
-        }
+        Err(limited) => ([(RETRY_AFTER, limited.seconds())], ApiError::from(AppError::from(limited))).into_response(),
     }
 }
 

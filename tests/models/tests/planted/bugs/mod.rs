@@ -5,6 +5,7 @@ mod batching;
 mod bell;
 mod cancelling;
 mod cell;
+mod channel;
 mod control;
 mod crew;
 mod ending;
@@ -31,6 +32,7 @@ const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BATCHING: &str = "src/kernel/engine/batching.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CHANNEL: &str = "src/kernel/channel/mod.rs";
 const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
@@ -40,8 +42,10 @@ const FLIGHT: &str = "src/kernel/flight.rs";
 const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
+const RECEIVER: &str = "src/kernel/channel/receiver.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
+const SENDER: &str = "src/kernel/channel/sender.rs";
 const SHARD: &str = "src/kernel/shard/mod.rs";
 const TABLE: &str = "src/kernel/shard/table.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
@@ -59,6 +63,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        channel::BUGS,
         control::BUGS,
         crew::BUGS,
         ending::BUGS,

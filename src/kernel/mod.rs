@@ -15,6 +15,7 @@
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
+//! | [`ready`] | which of many inputs of one consumer have been woken |
 //! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
 
 pub(crate) mod alarms;
@@ -26,6 +27,7 @@ pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
 pub(crate) mod inbox;
+pub(crate) mod ready;
 pub(crate) mod shard;
 pub(crate) mod slab;
 pub(crate) mod waits;

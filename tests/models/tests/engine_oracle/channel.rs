@@ -84,7 +84,7 @@ struct World {
 
 impl World {
     fn new(capacity: usize, chunk: usize) -> Self {
-        let (sender, receiver) = channel(capacity, Waker::wake);
+        let (sender, mut receiver) = channel(capacity, Waker::wake);
         receiver.take_at_most(chunk);
         let first = Reader { number: 0, real: receiver, local: VecDeque::new(), batch: 0, sleeps: false };
         Self {
@@ -238,7 +238,8 @@ impl World {
 
     fn another(&mut self) {
         let Some(first) = self.readers.first() else { return };
-        let real = first.real.another();
+        let mut real = first.real.another();
+        real.take_at_most(self.chunk);
         let (number, local) = (self.next_reader, VecDeque::new());
         self.readers.push(Reader { number, real, local, batch: 0, sleeps: false });
         self.next_reader += 1;

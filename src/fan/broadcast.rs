@@ -96,7 +96,8 @@ where
 fn open<T>(leg: &Leg, fate: &Arc<Fate>) -> (Out<T>, Branch<T>) {
     let (sender, receiver) = channel(leg.places, wake);
     let lag = Arc::new(Lag::default());
-    let pace = if leg.on_lag == Some(OnLag::DropOldest) { Pace::One } else { Pace::All };
+    // What a best-effort leg has no room for is lost: it gives every place back at once.
+    let pace = if leg.on_lag.is_some() { Pace::One } else { Pace::All };
     let branch = Branch::new(receiver, pace, fate).with_lag(lag.clone());
     (Out { sender: Some(sender), on_lag: leg.on_lag, flush_at: flush_at(leg.places), lag }, branch)
 }

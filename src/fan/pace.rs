@@ -15,7 +15,7 @@ const MOST: usize = 64;
 pub(super) enum Pace {
     /// All that are there: they can go nowhere else.
     All,
-    /// One: what is not taken may still be evicted.
+    /// One: its place is free at once, and what is not taken may still be evicted.
     One,
     /// As many as are read within a short time, so that a branch does not sit on items that an idle one could have.
     Short { most: usize, since: Option<Instant> },

@@ -13,6 +13,7 @@
 //! | [`crew`] | how many threads serve a pool that has no runtime |
 //! | [`inbox`] | the outcomes of many jobs on their way to one reader |
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
+//! | [`gate`] | how many items are inside a pipeline, and how much they weigh |
 //! | [`flight`] | one load of one key, and whoever waits for it |
 //! | [`waits`] | which flight waits for which, without a circle |
 //! | [`ready`] | which of many inputs of one consumer have been woken |
@@ -26,6 +27,7 @@ pub(crate) mod channel;
 pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
+pub(crate) mod gate;
 pub(crate) mod inbox;
 pub(crate) mod ready;
 pub(crate) mod shard;

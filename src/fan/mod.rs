@@ -31,7 +31,7 @@ mod out;
 mod pace;
 mod partition;
 mod pump;
-mod share;
+pub(crate) mod share;
 mod sorted;
 
 pub use branch::{Branch, Ended};

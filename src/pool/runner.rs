@@ -309,7 +309,7 @@ where
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
-        self.account.settle(Settlement { ended, cell, outcome });
+        self.account.settle(ended, cell, outcome);
         self.account.batch.bell().end();
     }
 
@@ -345,7 +345,7 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             lose(current.ticket, job, current.cell, current.attempted);
         }
         discard(batch.bell().attend(None));
-        for Claim { ticket, cell, recalls, .. } in batch.claims.drain(..) {
+        while let Some(Claim { ticket, cell, recalls, .. }) = batch.claims.pop_front() {
             if let Some(parcel) = cell.start(recalls) {
                 lose(ticket, Some(parcel.job), cell, false);
             }

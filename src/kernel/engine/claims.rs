@@ -30,6 +30,9 @@ impl<C> Claims<C> {
 
     #[inline]
     pub(super) fn push_back(&mut self, claim: impl FnOnce() -> Claim<C>) {
+        if self.is_empty() {
+            (self.first, self.end) = (0, 0);
+        }
         if self.end == self.list.len() {
             self.list.push(None);
         }
@@ -45,7 +48,6 @@ impl<C> Claims<C> {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Claim<C>> {
         if self.is_empty() {
-            (self.first, self.end) = (0, 0);
             return None;
         }
         self.first += 1;
@@ -55,15 +57,19 @@ impl<C> Claims<C> {
     /// The one to start last.
     pub(super) fn pop_back(&mut self) -> Option<Claim<C>> {
         if self.is_empty() {
-            (self.first, self.end) = (0, 0);
             return None;
         }
         self.end -= 1;
         self.list[self.end].take()
     }
+}
 
-    /// All of them, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Claim<C>> {
+/// All of them, in order.
+impl<'a, C> IntoIterator for &'a Claims<C> {
+    type Item = &'a Claim<C>;
+    type IntoIter = std::iter::Flatten<std::slice::Iter<'a, Option<Claim<C>>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
         self.list.iter().flatten()
     }
 }

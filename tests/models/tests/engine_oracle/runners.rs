@@ -160,7 +160,7 @@ impl World {
     fn compare_claims(&mut self, runner: &Runner) {
         assert_eq!(runner.batch.claims.len(), runner.claims.jobs.len());
         assert_eq!(runner.batch.burst, runner.claims.burst);
-        for (claim, (number, recalls)) in runner.batch.claims.iter().zip(&runner.claims.jobs) {
+        for (claim, (number, recalls)) in runner.batch.claims.into_iter().zip(&runner.claims.jobs) {
             assert_eq!((claim.ticket.number, claim.recalls), (*number, *recalls));
             if let Some(job) = self.oracle.jobs.get(number) {
                 assert_eq!(claim.deadline, job.deadline);

@@ -210,6 +210,24 @@ async fn a_server_that_falls_silent_is_given_up() {
     .await;
 }
 
+/// As after a restart of the server. Seen to fail: with `test_before_acquire(false)`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_server_ended_fail_no_call() {
+    on(&[Kind::Postgres], |db| async move {
+        let users = db.open().await;
+        let end_all = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        for _ in 0..3 {
+            db.execute(end_all).await;
+            for _ in 0..10 {
+                within(users.ping()).await.unwrap();
+            }
+        }
+        users.close().await;
+    })
+    .await;
+}
+
 /// A row that another transaction holds is waited for no longer than the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_waits_for_a_lock_is_cancelled() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::sync::Arc;
 
 /// What went wrong, in the words that every edge of the service shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,12 @@ impl AppError {
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { code: Code::Internal, message: "internal error".into(), source: Some(cause.into()) }
+    }
+
+    /// The same error for one of several who wait for one operation.
+    #[must_use]
+    pub fn shared(error: &Arc<Self>) -> Self {
+        Self { code: error.code, message: error.message.clone(), source: Some(Box::new(Arc::clone(error))) }
     }
 
     /// What kind of error this is.

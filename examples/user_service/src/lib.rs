@@ -8,8 +8,11 @@
 //! | [`Service`] | wires the layers together; the way up and the way down |
 //! | [`config`] | flags and environment, checked |
 //! | [`http`] | the routes, and the server that drives them |
+//! | [`middleware`] | what every edge asks of a caller: a token, and not too often |
 //! | [`users`] | the use cases |
+//! | [`cache`] | users as they were read last |
 //! | [`repository`], [`notify`] | users in a database; welcomes on a pool |
+//! | [`metrics`] | figures for Prometheus |
 //! | [`domain`], [`error`] | users and their rules; the one error type |
 #![forbid(unsafe_code)]
 #![allow(
@@ -18,10 +21,13 @@
     reason = "the lists keep the library's kernels on its shim; this is a program on tokio"
 )]
 
+pub mod cache;
 pub mod config;
 pub mod domain;
 pub mod error;
 pub mod http;
+pub mod metrics;
+pub mod middleware;
 pub mod notify;
 pub mod repository;
 mod shutdown;
@@ -31,17 +37,21 @@ use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use flowgate::BuildError;
+use flowgate::{BuildError, InvalidMap};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
+use crate::cache::UserCache;
 pub use crate::config::Config;
 pub use crate::error::{AppError, chain};
 use crate::http::{AppState, HttpServer};
+use crate::metrics::Metrics;
+use crate::middleware::rate_limit::RateLimit;
 use crate::notify::{FlakyNotifier, Notifications, Notifier};
 use crate::repository::UserRepository;
 pub use crate::shutdown::{Outcome, Signals};
@@ -67,6 +77,12 @@ pub enum StartError {
     /// The pool refuses its options.
     #[error("cannot start the notifications")]
     Notifications(#[source] BuildError),
+    /// The cache or the rate limit refuses its options.
+    #[error("cannot make a table")]
+    Table(#[from] InvalidMap),
+    /// Two metrics have one name.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A service that is bound to its address, connected to its database, and ready to run.
@@ -119,9 +135,11 @@ impl Service {
     ) -> Result<Self, StartError> {
         let addr = listener.local_addr().map_err(|source| StartError::Bind { addr: config.http.addr, source })?;
         let notifications = Notifications::new(&config.notify, notifier).map_err(StartError::Notifications)?;
-        let users = Users::new(Arc::clone(&repository), notifications.clone());
-        let state = AppState::new(users, config.http.timeout);
-        let server = HttpServer::new(listener, http::router(state.clone()), &config.http);
+        let state = state(config, Arc::clone(&repository), notifications.clone())?;
+        let server = HttpServer::new(listener, http::router(state.clone()), config.http.clone(), state.metrics.clone());
+        if config.tokens.has_development_token() {
+            tracing::warn!("the development token is accepted: set AUTH_TOKENS");
+        }
         tracing::info!("listening on http://{addr}");
         Ok(Self { addr, server, state, repository, notifications, shutdown_limit: config.shutdown_limit })
     }
@@ -157,6 +175,31 @@ impl Service {
         outcome.log();
         outcome
     }
+}
+
+/// Wires the parts that handlers share, and the figures of each to the metrics.
+fn state(
+    config: &Config,
+    repository: Arc<dyn UserRepository>,
+    notifications: Notifications,
+) -> Result<AppState, StartError> {
+    let cache = UserCache::new(Arc::clone(&repository), &config.cache)?;
+    let rate_limit = RateLimit::new(&config.rate_limit)?;
+    let sources = (cache.clone(), notifications.clone(), rate_limit.clone());
+    let metrics = Metrics::new(vec![
+        Box::new(move || sources.0.figures()),
+        Box::new(move || sources.1.figures()),
+        Box::new(move || sources.2.figures()),
+    ])?;
+    Ok(AppState {
+        users: Users::new(repository, cache, notifications),
+        metrics,
+        tokens: config.tokens.clone(),
+        rate_limit,
+        proxies: config.http.proxies,
+        body_timeout: config.http.read_timeout,
+        ready: Arc::new(AtomicBool::new(true)),
+    })
 }
 
 /// Listens on `addr`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::cache::{Source, UserCache};
 use crate::domain::{self, NewUser, Page, User, UserChange};
 use crate::error::{AppError, Code};
 use crate::notify::Notifications;
@@ -13,14 +14,15 @@ use crate::repository::{UserRepository, UserStream};
 #[derive(Clone, Debug)]
 pub struct Users {
     repository: Arc<dyn UserRepository>,
+    cache: UserCache,
     notifications: Notifications,
 }
 
 impl Users {
-    /// Use cases over `repository` that announce new users through `notifications`.
+    /// Use cases over `repository` that read users through `cache` and announce new ones through `notifications`.
     #[must_use]
-    pub fn new(repository: Arc<dyn UserRepository>, notifications: Notifications) -> Self {
-        Self { repository, notifications }
+    pub fn new(repository: Arc<dyn UserRepository>, cache: UserCache, notifications: Notifications) -> Self {
+        Self { repository, cache, notifications }
     }
 
     /// Stores a new user and hands the welcome to the notifications, which may refuse it: the user stays.
@@ -33,21 +35,21 @@ impl Users {
     /// stored without a welcome, and nobody was told that it exists.
     pub async fn create(&self, new: NewUser) -> Result<User, AppError> {
         let user = new.into_user();
-        self.repository.insert(&user).await?;
+        self.cache.write(user.id, self.repository.insert(&user)).await?;
         self.notifications.welcome(&user);
         Ok(user)
     }
 
-    /// The user of this id.
+    /// The user of this id, and whether the cache had it.
     ///
     /// # Errors
     /// `NOT_FOUND`; `TIMEOUT`, `UNAVAILABLE` or `INTERNAL` when the database fails.
     ///
     /// # Cancel safety
     /// Reads only: safe.
-    pub async fn get(&self, id: Uuid) -> Result<User, AppError> {
-        let user = self.repository.get(id).await?;
-        user.ok_or_else(not_found)
+    pub async fn get(&self, id: Uuid) -> Result<(Arc<User>, Source), AppError> {
+        let (user, source) = self.cache.get(id).await?;
+        Ok((user.ok_or_else(not_found)?, source))
     }
 
     /// One page of users in order of creation.
@@ -79,7 +81,7 @@ impl Users {
     /// # Cancel safety
     /// The change is stored whole or not at all.
     pub async fn update(&self, id: Uuid, change: &UserChange) -> Result<User, AppError> {
-        let user = self.repository.update(id, change, domain::now()).await?;
+        let user = self.cache.write(id, self.repository.update(id, change, domain::now())).await?;
         user.ok_or_else(not_found)
     }
 
@@ -91,7 +93,7 @@ impl Users {
     /// # Cancel safety
     /// The user is deleted or not; again, it is deleted or `NOT_FOUND`.
     pub async fn delete(&self, id: Uuid) -> Result<(), AppError> {
-        let deleted = self.repository.delete(id, domain::now()).await?;
+        let deleted = self.cache.write(id, self.repository.delete(id, domain::now())).await?;
         if deleted { Ok(()) } else { Err(not_found()) }
     }
 

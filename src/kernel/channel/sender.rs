@@ -54,7 +54,7 @@ impl<T> Sender<T> {
     /// Hands over what was collected, and learns of new room. Never waits. If no receiver is left, the items stay here:
     /// [`unsent`](Self::unsent) has them.
     pub(crate) fn flush(&mut self) -> Result<(), Closed> {
-        if self.local.is_empty() {
+        if self.local.is_empty() && self.room > 0 {
             return Ok(());
         }
         let mut state = self.shared.state.lock();

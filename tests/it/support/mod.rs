@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod ledger;
 pub(crate) mod many;
+pub(crate) mod pools;
 pub(crate) mod wakers;
 pub(crate) mod world;
 

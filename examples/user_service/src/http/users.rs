@@ -2,8 +2,8 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,9 +14,12 @@ use uuid::Uuid;
 use super::AppState;
 use super::error::ApiError;
 use super::json::JsonObject;
+use crate::cache::Source;
 use crate::domain::{Invalid, NewUser, Page, User, UserChange};
 use crate::error::AppError;
 
+/// Whether the user came from the cache: `HIT` or `MISS`.
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// Users in a page when the request does not say.
 const DEFAULT_LIMIT: u32 = 20;
 
@@ -84,11 +87,10 @@ async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(UserBody::from(user))).into_response())
 }
 
-async fn read(
-    State(state): State<AppState>,
-    id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<UserBody>, ApiError> {
-    Ok(Json(state.users.get(uuid(id)?).await?.into()))
+async fn read(State(state): State<AppState>, id: Result<Path<Uuid>, PathRejection>) -> Result<Response, ApiError> {
+    let (user, source) = state.users.get(uuid(id)?).await?;
+    let source = if source == Source::Hit { "HIT" } else { "MISS" };
+    Ok(([(X_CACHE, source)], Json(UserBody::from(User::clone(&user)))).into_response())
 }
 
 async fn change(

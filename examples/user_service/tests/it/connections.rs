@@ -16,13 +16,16 @@ use uuid::Uuid;
 
 use crate::support::{App, config, expect_error, read_to_end, read_until, until, within};
 
-const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\
+                    Content-Type: application/json\r\n";
 const BODY: &str = r#"{"name":"Ann","email":"ann@example.com"}"#;
 
 /// One connection at a time: whoever is served next proves that the one before was let go.
 fn one_at_a_time(timeout: Duration) -> Config {
     let mut config = config(&["--http-max-connections=1"]);
-    config.http.timeout = timeout;
+    config.http.read_timeout = timeout;
+    config.http.write_timeout = timeout;
+    config.http.idle_timeout = timeout;
     config
 }
 
@@ -60,7 +63,8 @@ async fn a_client_that_never_reads_is_cut_off() {
     for i in 0..100 {
         app.create(&"😀".repeat(200), &format!("ann{i}@example.com")).await;
     }
-    let requests = "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let requests =
+        "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n".repeat(200);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut rude = within(socket.connect(app.addr)).await.unwrap();
@@ -97,7 +101,7 @@ async fn a_half_closed_client_gets_its_answer() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let app = App::start(config(&[])).await;
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n");
     let last = "GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answers = read_to_end(&mut app.raw(get("/health") + &get("/nothing") + last).await).await;
     let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();

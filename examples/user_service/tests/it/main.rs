@@ -4,16 +4,20 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod cache;
 mod config;
 mod connections;
 mod databases;
 mod domain;
+mod guards;
 mod limits;
+mod metrics;
 mod notifications;
 mod postgres;
 mod process;
 mod repository;
 mod service;
+mod stub;
 mod support;
 mod transactions;
 mod users;

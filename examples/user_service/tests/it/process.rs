@@ -10,7 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 
 use crate::databases::{Kind, on};
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, client};
 
 /// The executable beside the test's own, in the folder for example targets.
 fn executable() -> PathBuf {
@@ -22,7 +22,12 @@ fn executable() -> PathBuf {
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
-    command.current_dir(dir).env_clear().env("HTTP_ADDR", "127.0.0.1:0").stderr(Stdio::piped());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("RATE_LIMIT_PER_SECOND", "1000000")
+        .stderr(Stdio::piped());
     command
 }
 
@@ -84,10 +89,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn client() -> Client {
-    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
 }
 
 #[tokio::test]

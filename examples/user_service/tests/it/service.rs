@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mockall::predicate::{always, eq};
+use user_service::cache::UserCache;
 use user_service::domain::{NewUser, Page, User, UserChange};
 use user_service::error::{AppError, Code};
 use user_service::notify::{FlakyNotifier, Notifications};
@@ -39,7 +40,9 @@ fn over(expect: impl FnOnce(&mut MockRepository)) -> (Users, Notifications) {
     expect(&mut repository);
     let notifier = FlakyNotifier { latency: Duration::ZERO, fault_rate: 0.0 };
     let notifications = Notifications::new(&config(&[]).notify, Arc::new(notifier)).unwrap();
-    (Users::new(Arc::new(repository), notifications.clone()), notifications)
+    let repository: Arc<dyn UserRepository> = Arc::new(repository);
+    let cache = UserCache::new(Arc::clone(&repository), &config(&[]).cache).unwrap();
+    (Users::new(repository, cache, notifications.clone()), notifications)
 }
 
 async fn welcomes(notifications: &Notifications) -> u64 {
@@ -97,7 +100,7 @@ async fn what_the_repository_finds_is_handed_on_and_so_are_its_errors() {
         repository.expect_delete().once().returning(|_, _| Ok(true));
         repository.expect_list().once().returning(|_| Err(AppError::timeout("57014")));
     });
-    assert_eq!(users.get(ann.id).await.unwrap(), ann);
+    assert_eq!(*users.get(ann.id).await.unwrap().0, ann);
     assert_eq!(users.update(ann.id, &change).await.unwrap_err().code(), Code::Conflict);
     users.delete(ann.id).await.unwrap();
     assert_eq!(users.list(Page::new(1, 0).unwrap()).await.unwrap_err().code(), Code::Timeout);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +18,8 @@ use user_service::notify::{FlakyNotifier, Notifier};
 use user_service::repository::UserRepository;
 use user_service::{Config, Outcome, Service};
 
+/// A token that the service accepts on loopback addresses.
+pub(crate) const TOKEN: &str = "Bearer dev-token";
 /// What no wait in these tests should come near.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -63,11 +66,19 @@ pub(crate) async fn drop_after(polls: usize, future: impl Future) {
 pub(crate) fn config(more: &[&str]) -> Config {
     let base = ["user_service", "--http-addr=127.0.0.1:0", "--database-url=sqlite::memory:", "--log=off"];
     let notify = ["--notify-latency-ms=0", "--notify-fault-rate=0", "--notify-backoff-ms=1"];
+    let rates = ["--rate-limit-per-second=1000000", "--rate-limit-burst=1000000"];
     // A flag that is given twice is an error: those in `more` replace the ones here.
     let name = |flag: &str| flag.split('=').next().unwrap().to_owned();
     let replaced = |flag: &&&str| !more.iter().any(|m| name(m) == name(flag));
-    let args = base.iter().chain(&notify).filter(replaced).chain(more);
+    let args = base.iter().chain(&notify).chain(&rates).filter(replaced).chain(more);
     Config::from_args(args.copied()).unwrap()
+}
+
+/// A client that shows its token, with a connection for each request: none is held idle under a bound of one.
+pub(crate) fn client() -> Client {
+    let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(TOKEN))]);
+    let client = Client::builder().no_proxy().timeout(DEADLINE).default_headers(token);
+    client.pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// A running service.
@@ -99,9 +110,7 @@ impl App {
         let (stop, stopped) = oneshot::channel();
         let addr = service.addr();
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));
-        // A connection for each request: none is held idle under a bound of one.
-        let client = Client::builder().no_proxy().timeout(DEADLINE).pool_max_idle_per_host(0).build().unwrap();
-        Self { addr, client, stop, running }
+        Self { addr, client: client(), stop, running }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -110,6 +119,13 @@ impl App {
 
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    /// A figure of the metrics page, labels included in its name; 0 when it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").await.text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {

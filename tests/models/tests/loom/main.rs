@@ -35,6 +35,7 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
+mod ready;
 mod running;
 mod shard;
 mod timing;

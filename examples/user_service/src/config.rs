@@ -15,15 +15,15 @@ use tracing_subscriber::filter::Targets;
 use crate::middleware::auth::Tokens;
 use crate::middleware::rate_limit;
 use crate::repository::Database;
-use crate::{cache, http, notify};
+use crate::{cache, grpc, http, notify};
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The HTTP server's address and limits.
     pub http: http::Options,
-    /// The address of the gRPC server.
-    pub grpc_addr: SocketAddr,
+    /// The gRPC server's address and limits.
+    pub grpc: grpc::Options,
     /// The tokens that callers may show.
     pub tokens: Tokens,
     /// What each client may do.
@@ -169,8 +169,8 @@ impl Args {
         let log = check.parse("RUST_LOG", &self.log, "must be a level or target=level pairs, as in info or sqlx=debug");
         let build = || {
             Some(Config {
+                grpc: http.as_ref().zip(grpc_addr).map(|(http, addr)| grpc_options(http, addr))?,
                 http: http?,
-                grpc_addr: grpc_addr?,
                 tokens: tokens?,
                 rate_limit: rate_limit?,
                 cache: cache?,
@@ -230,6 +230,12 @@ impl Args {
             attempt_timeout: attempt_timeout?,
         })
     }
+}
+
+/// The limits of HTTP hold for gRPC, too.
+const fn grpc_options(http: &http::Options, addr: SocketAddr) -> grpc::Options {
+    let http::Options { max_connections, read_timeout, write_timeout, proxies, .. } = *http;
+    grpc::Options { addr, max_connections, head_timeout: read_timeout, write_timeout, proxies }
 }
 
 /// Parses values and notes every fault.

@@ -115,7 +115,7 @@ mod tests {
         let repository = config.database.clone().open().await.unwrap();
         let notifier = FlakyNotifier { latency: Duration::ZERO, fault_rate: 0.0 };
         let notifications = Notifications::new(&config.notify, Arc::new(notifier)).unwrap();
-        let state = crate::state(&config, repository, notifications).unwrap();
+        let state = crate::state(&config, repository, notifications, crate::grpc::Room::new()).unwrap();
         assert!(ready(State(state.clone())).await.is_ok());
         state.set_not_ready();
         assert_eq!(ready(State(state)).await.unwrap_err().status, 503);

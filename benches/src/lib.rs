@@ -22,6 +22,7 @@ pub mod json;
 pub mod latency;
 pub mod machine;
 pub mod map;
+pub mod pipeline;
 pub mod pool;
 pub mod report;
 pub mod setup;
@@ -32,5 +33,6 @@ pub mod stats;
 pub fn cases() -> Vec<case::Case> {
     let mut cases = pool::cases();
     cases.extend(map::cases());
+    cases.extend(pipeline::cases());
     cases
 }

@@ -10,6 +10,7 @@ mod connections;
 mod databases;
 mod domain;
 mod guards;
+mod import;
 mod limits;
 mod metrics;
 mod notifications;

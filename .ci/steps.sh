@@ -136,6 +136,9 @@ step_examples() {
     timeout "$PATIENCE" "$target/debug/examples/concurrent_map" README.md CHANGELOG.md
     timeout "$PATIENCE" "$target/debug/examples/keyed_lanes"
     timeout "$PATIENCE" "$target/debug/examples/crawl" src
+    timeout "$PATIENCE" "$target/debug/examples/pipeline" >"$log"
+    grep -q '^completed after .*: 5000 taken, 4995 settled, 5 filtered$' "$log" || { cat "$log"; fail "the pipeline lost lines"; }
+    grep -q '^flowchart LR$' "$log" || fail "the pipeline drew no picture"
     start "$log" "$target/debug/examples/graceful_shutdown"
     wait_for "$log" . "$started"
     kill -INT "$started"

@@ -17,6 +17,7 @@ pub mod allocs;
 pub mod args;
 pub mod book;
 pub mod case;
+pub mod fan;
 pub mod harness;
 pub mod json;
 pub mod latency;
@@ -32,5 +33,6 @@ pub mod stats;
 pub fn cases() -> Vec<case::Case> {
     let mut cases = pool::cases();
     cases.extend(map::cases());
+    cases.extend(fan::cases());
     cases
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use self::tx::{Backend, with_tx};
@@ -47,7 +49,8 @@ pub trait UserRepository: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, page: Page) -> Result<Vec<User>, AppError>;
     /// Users in order of creation as one query finds them: `limit` of them, or all, after the first `offset`.
     /// Holds a connection until it ends or is dropped, which stops the query. The time limit is for the wait for
-    /// the next row, so a slow reader is none.
+    /// the next row, so a slow reader meets none. Streams hold half of the connections at most; more wait for 5 s
+    /// and are `UNAVAILABLE` then.
     fn stream(&self, limit: Option<u32>, offset: u32) -> UserStream;
     /// Changes a user at this time and returns it; `None` when there is none. `CONFLICT` when the new email is taken.
     async fn update(&self, id: Uuid, change: &UserChange, at: DateTime<Utc>) -> Result<Option<User>, AppError>;
@@ -148,6 +151,22 @@ impl fmt::Debug for Database {
             Kind::Sqlite(_) => "Database(sqlite)",
             Kind::Postgres(_) => "Database(postgres)",
         })
+    }
+}
+
+/// Room for so many streams that slow readers leave connections for everybody else.
+#[derive(Clone, Debug)]
+struct Streams(Arc<Semaphore>);
+
+impl Streams {
+    fn beside(connections: u32) -> Self {
+        let half = usize::try_from(connections / 2).unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(half.max(1))))
+    }
+
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, AppError> {
+        let permit = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0).acquire_owned()).await;
+        permit.map_err(AppError::unavailable)?.map_err(AppError::internal)
     }
 }
 

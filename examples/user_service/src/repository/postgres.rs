@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::tx::{Lease, with_tx};
 use super::{
     ACQUIRE_TIMEOUT, BatchError, DELETE, GET, IDLE_TIMEOUT, INSERT, LIFETIME, LIST, Limits, MIN_CONNECTIONS, Row,
-    UPDATE, UserRepository, UserStream, check_batch, map_error,
+    Streams, UPDATE, UserRepository, UserStream, check_batch, map_error,
 };
 use crate::domain::{Page, User, UserChange};
 use crate::error::AppError;
@@ -39,6 +39,7 @@ const FETCH: &str = "FETCH 500 FROM found";
 pub(super) struct PgUsers {
     pool: PgPool,
     query_limit: Duration,
+    streams: Streams,
 }
 
 impl PgUsers {
@@ -59,7 +60,7 @@ impl PgUsers {
             .connect_with(options)
             .await
             .map_err(map_error)?;
-        Ok(Self { pool, query_limit: limits.query })
+        Ok(Self { pool, query_limit: limits.query, streams: Streams::beside(limits.connections) })
     }
 
     /// Runs statements on one connection. The server ends each at the limit; a server that does not answer is given up.
@@ -123,6 +124,7 @@ impl UserRepository for PgUsers {
     fn stream(&self, limit: Option<u32>, offset: u32) -> UserStream {
         let users = self.clone();
         Box::pin(try_stream! {
+            let _place = users.streams.enter().await?;
             let mut lease = Lease::acquire(&users.pool).await?;
             let mut tx = users.in_time(lease.begin_with("BEGIN READ ONLY")).await?.map_err(map_error)?;
             let declare = query(DECLARE).bind(limit.map(i64::from)).bind(i64::from(offset));

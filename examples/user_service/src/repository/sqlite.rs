@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::tx::{Lease, with_tx};
 use super::{
     ACQUIRE_TIMEOUT, BatchError, DELETE, GET, IDLE_TIMEOUT, INSERT, LIFETIME, LIST, Limits, MIN_CONNECTIONS, Row,
-    UPDATE, UserRepository, UserStream, check_batch, map_error,
+    Streams, UPDATE, UserRepository, UserStream, check_batch, map_error,
 };
 use crate::domain::{Page, User, UserChange};
 use crate::error::AppError;
@@ -158,6 +158,7 @@ pub(super) struct SqliteUsers {
     /// In memory, the writer itself: there is one connection.
     readers: SqlitePool,
     query_limit: Duration,
+    streams: Streams,
 }
 
 impl SqliteUsers {
@@ -173,7 +174,8 @@ impl SqliteUsers {
         } else {
             Options::readers(limits).connect_with(options.connect).await.map_err(map_error)?
         };
-        Ok(Self { writer, readers, query_limit: limits.query })
+        let streams = Streams::beside(readers.options().get_max_connections());
+        Ok(Self { writer, readers, query_limit: limits.query, streams })
     }
 
     /// Runs one statement, which is a transaction of its own, on a connection of this pool.
@@ -232,8 +234,9 @@ impl UserRepository for SqliteUsers {
     }
 
     fn stream(&self, limit: Option<u32>, offset: u32) -> UserStream {
-        let (pool, query_limit) = (self.readers.clone(), self.query_limit);
+        let (pool, query_limit, streams) = (self.readers.clone(), self.query_limit, self.streams.clone());
         Box::pin(try_stream! {
+            let _place = streams.enter().await?;
             let mut lease = Lease::acquire(&pool).await?;
             let watch = Watch::start(&mut lease, query_limit).await?;
             // A negative limit is none.

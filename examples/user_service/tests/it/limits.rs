@@ -9,6 +9,7 @@ use user_service::repository::{Database, UserRepository};
 use uuid::Uuid;
 
 use crate::databases::{Db, Kind, on};
+use crate::postgres;
 use crate::support::{until, user, users, within};
 
 /// The time limit of a query in these tests.
@@ -148,6 +149,54 @@ async fn a_slow_reader_of_a_stream_meets_no_limit() {
         }
         assert_eq!(read, 3_000);
         drop(stream);
+        users.close().await;
+    })
+    .await;
+}
+
+/// Slow readers leave connections for everybody else. Seen to fail: without `Streams::enter`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_nobody_reads_do_not_take_every_connection() {
+    on(&[Kind::File, Kind::Postgres], |db| async move {
+        let users = within(db.database().connections(5).open()).await.unwrap();
+        fill(&db, 3_000).await;
+        let mut streams: Vec<_> = (0..6).map(|_| users.stream(None, 0)).collect();
+        for stream in &mut streams[..2] {
+            within(stream.try_next()).await.unwrap().unwrap();
+        }
+        for stream in &mut streams[2..] {
+            assert!(tokio::time::timeout(AT_ONCE, stream.try_next()).await.is_err());
+        }
+        ping(&users).await;
+        assert_eq!(within(users.get(Uuid::now_v7())).await.unwrap(), None);
+        // Who goes leaves a place.
+        drop(streams.remove(0));
+        within(streams[1].try_next()).await.unwrap().unwrap();
+        drop(streams);
+        users.close().await;
+    })
+    .await;
+}
+
+/// A server that stops to answer in the midst of a query, as behind a broken network, is given up with its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_is_given_up() {
+    on(&[Kind::Postgres], |db| async move {
+        let (url, silence) = postgres::behind_a_network(&db.url).await;
+        let users = url.parse::<Database>().unwrap().connections(1).query_limit(LIMIT);
+        let users = within(users.open()).await.unwrap();
+        make_slow(&db).await;
+        let started = Instant::now();
+        let unplug = async {
+            tokio::time::sleep(LIMIT / 2).await;
+            silence.send_replace(());
+        };
+        let (error, ()) = within(async { tokio::join!(users.get(Uuid::now_v7()), unplug) }).await;
+        let took = started.elapsed();
+        assert_eq!(error.unwrap_err().code(), Code::Timeout);
+        assert!(took > LIMIT * 2 && took < LIMIT + Duration::from_secs(2), "{took:?}");
+        let next = ping(&users).await;
+        println!("silent after {:?}, given up after {took:?}, the next query took {next:?}", LIMIT / 2);
         users.close().await;
     })
     .await;

@@ -1,6 +1,7 @@
 //! A PostgreSQL of this run's own: started at its first use, one database for each test, gone with this process.
 
 use std::fs;
+use std::future::pending;
 use std::io::{Write, stderr};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::support::DEADLINE;
 
@@ -51,6 +56,34 @@ pub(crate) async fn execute(url: &str, sql: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// The same database by TCP, through a network that carries nothing more on its open connections once it is told to.
+pub(crate) async fn behind_a_network(url: &str) -> (String, watch::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rest = url.strip_prefix("postgres:///").unwrap();
+    let (name, folder) = rest.split_once("?host=").unwrap();
+    let socket = format!("{}/.s.PGSQL.5432", folder.split('&').next().unwrap());
+    let url = format!("postgres://postgres@{}/{name}", listener.local_addr().unwrap());
+    let (silence, _) = watch::channel(());
+    let network = silence.clone();
+    // Ends with the test's runtime.
+    tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (mut silent, socket) = (network.subscribe(), socket.clone());
+            connections.spawn(async move {
+                let mut server = UnixStream::connect(socket).await.unwrap();
+                let carried = async { copy_bidirectional(&mut client, &mut server).await.map(drop) };
+                let silenced = async { silent.changed().await };
+                tokio::select! {
+                    _ = carried => {}
+                    _ = silenced => pending().await,
+                }
+            });
+        }
+    });
+    (url, silence)
 }
 
 fn start() -> Option<Cluster> {

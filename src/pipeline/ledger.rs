@@ -56,6 +56,8 @@ pub(super) enum Origin {
     Own(Mutex<Option<Then>>),
     /// Several items, of which one was made.
     Joined(Vec<Ticket>),
+    /// An item that has come to the end of its sequence.
+    Arrived(Ticket),
     /// A pipeline that took the item from a source, which may want to know too.
     Source {
         ledger: Arc<Ledger>,
@@ -74,6 +76,14 @@ impl Origin {
         Self::Own(Mutex::new(Some(Box::new(then))))
     }
 
+    /// The one ticket inside.
+    pub(super) fn upstream(&self) -> Option<&Ticket> {
+        match self {
+            Self::Source { upstream, .. } | Self::Bound { upstream, .. } => Some(upstream),
+            Self::Nobody | Self::Own(_) | Self::Joined(_) | Self::Arrived(_) => None,
+        }
+    }
+
     pub(super) fn settle(self, fate: Fate) {
         match self {
             Self::Nobody => {}
@@ -84,14 +94,15 @@ impl Origin {
                     }
                 }
             }
+            Self::Arrived(ticket) => ticket.settle_inside(fate),
             Self::Joined(tickets) => tickets.into_iter().for_each(|ticket| ticket.settle(fate)),
             Self::Source { ledger, upstream } => {
                 ledger.count(fate);
-                upstream.settle(fate);
+                upstream.settle_inside(fate);
             }
             Self::Bound { gate, weight, upstream } => {
                 // The item first: who is woken by the room may look at the ledger.
-                upstream.settle(fate);
+                upstream.settle_inside(fate);
                 gate.release(weight).into_iter().for_each(crate::contain::wake);
             }
         }

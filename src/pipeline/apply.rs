@@ -45,7 +45,12 @@ impl<S> Applied<S> {
     /// What has become of the items so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report::of(&self.scope.run)
+        let mut report = Report::of(&self.scope.run);
+        if !self.scope.run.ledger.tracked {
+            report.settled += self.settled;
+            report.in_flight = report.in_flight.saturating_sub(self.settled);
+        }
+        report
     }
 
     /// Every stage at this moment.

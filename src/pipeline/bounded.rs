@@ -55,6 +55,7 @@ impl<T> Entrance<T> {
             wakers.into_iter().for_each(wake);
             ready!(entered);
             self.held = true;
+            self.gate.expect(true);
         }
         Poll::Ready(())
     }
@@ -72,6 +73,7 @@ impl<T> Entrance<T> {
     /// The item takes over the place.
     fn admit(&mut self, envelope: Envelope<T>, weight: usize) -> Envelope<T> {
         self.held = false;
+        self.gate.expect(false);
         let (value, upstream) = envelope.into_parts();
         Envelope::with(value, Ticket::of(Origin::Bound { gate: self.gate.clone(), weight, upstream }))
     }
@@ -80,8 +82,10 @@ impl<T> Entrance<T> {
 impl<T> Drop for Entrance<T> {
     fn drop(&mut self) {
         if self.held {
+            self.gate.expect(false);
             self.gate.leave().into_iter().for_each(wake);
         }
+        discard(self.gate.gone());
     }
 }
 

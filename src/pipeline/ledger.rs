@@ -118,6 +118,11 @@ impl Counter {
     }
 }
 
+/// A counter on a cache line of its own: who takes and who settles are often two threads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Apart(pub(super) Counter);
+
 /// The account of a pipeline, by source item.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -125,7 +130,7 @@ pub(super) struct Ledger {
     pub(super) tracked: bool,
     /// Whether the pipeline has been cancelled, or has failed: what is dropped from here on was cancelled.
     pub(super) torn_down: AtomicBool,
-    pub(super) taken: Counter,
+    pub(super) taken: Apart,
     fates: [Counter; FATES.len()],
     /// Outputs that nobody read.
     pub(super) discarded: Counter,
@@ -136,7 +141,7 @@ impl Ledger {
         Self {
             tracked,
             torn_down: AtomicBool::new(false),
-            taken: Counter::default(),
+            taken: Apart::default(),
             fates: Default::default(),
             discarded: Counter::default(),
         }

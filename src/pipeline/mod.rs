@@ -54,6 +54,7 @@ mod source;
 mod stage;
 mod start;
 mod tasks;
+mod turn;
 mod work;
 
 pub use apply::Applied;

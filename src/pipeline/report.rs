@@ -86,7 +86,7 @@ impl Report {
         let [settled, filtered, failed, dead, cancelled, requeued] =
             [Fate::Settled, Fate::Filtered, Fate::Failed, Fate::Dead, Fate::Cancelled, Fate::Requeued]
                 .map(|fate| ledger.of(fate));
-        let taken = ledger.taken.get();
+        let taken = ledger.taken.0.get();
         let unknown = taken.saturating_sub(settled + filtered + failed + dead + cancelled + requeued);
         let life = run.life.lock();
         let torn_down = ledger.torn_down.load(Ordering::Relaxed);

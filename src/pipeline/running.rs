@@ -48,17 +48,12 @@ pub struct Running<Out> {
     items: Receiver<Envelope<Out>>,
     pub(super) scope: Scope,
     pub(super) output: Arc<Edge>,
-    /// Yielded and not counted yet; only of items without tickets.
-    settled: u64,
     ended: bool,
 }
 
-/// So many items are counted at once, while they are read without a wait.
-const COUNT: u64 = 64;
-
 impl<Out> Running<Out> {
     pub(super) fn new(items: Receiver<Envelope<Out>>, output: Arc<Edge>, scope: Scope) -> Self {
-        Self { items, scope, output, settled: 0, ended: false }
+        Self { items, scope, output, ended: false }
     }
 
     fn run(&self) -> &Arc<Run> {
@@ -72,26 +67,14 @@ impl<Out> Running<Out> {
         }
         let polled = self.items.poll_next(cx.waker());
         match &polled {
-            Poll::Ready(Some(_)) => {
-                self.settled += 1;
-                if self.settled == COUNT {
-                    self.count();
-                }
+            // Those with tickets count when they are acknowledged.
+            Poll::Ready(Some(_)) if !self.run().ledger.tracked => {
+                self.run().ledger.settle_untracked(Fate::Settled, 1);
             }
-            Poll::Ready(None) => {
-                self.ended = true;
-                self.count();
-            }
-            Poll::Pending => self.count(),
+            Poll::Ready(None) => self.ended = true,
+            Poll::Ready(Some(_)) | Poll::Pending => {}
         }
         polled
-    }
-
-    fn count(&mut self) {
-        let settled = std::mem::take(&mut self.settled);
-        if !self.run().ledger.tracked {
-            self.run().ledger.settle_untracked(Fate::Settled, settled);
-        }
     }
 
     /// Takes nothing more from the source. What is inside goes on, and is yielded.
@@ -105,7 +88,6 @@ impl<Out> Running<Out> {
     }
 
     fn stop(&mut self) {
-        self.count();
         if !self.ended {
             self.ended = true;
             self.run().cancel();

@@ -26,8 +26,6 @@ pub struct Scope {
     pub(super) run: Arc<Run>,
     names: Names,
     skips_panics: bool,
-    /// The bounds around the stage.
-    pub(super) gates: Vec<Arc<Gate>>,
 }
 
 /// One run of a pipeline.
@@ -37,6 +35,7 @@ pub(super) struct Run {
     /// Nothing more is taken from the source; for who looks, and for who waits.
     pub(super) closed: AtomicBool,
     pub(super) closing: CancellationToken,
+    /// The bounds, in the order of their entrances.
     pub(super) gates: Mutex<Vec<Arc<Gate>>>,
     pub(super) life: Mutex<Life>,
     nodes: Mutex<Vec<Arc<Node>>>,
@@ -81,7 +80,7 @@ impl Scope {
             tasks: TaskSet::new(),
             workers: Mutex::new(Vec::new()),
         };
-        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false, gates: Vec::new() })
+        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false })
     }
 
     /// Runs a task that belongs to the pipeline: its end is awaited before the pipeline has ended, and it is dropped at its
@@ -105,12 +104,8 @@ impl Scope {
 
     /// For what is inside of a nested pipeline.
     pub(super) fn inside(&self, gate: Option<Arc<Gate>>) -> Self {
-        let mut gates = self.gates.clone();
-        if let Some(gate) = gate {
-            self.run.gates.lock().push(gate.clone());
-            gates.push(gate);
-        }
-        Self { names: self.names.inside(), gates, ..self.clone() }
+        self.run.gates.lock().extend(gate);
+        Self { names: self.names.inside(), ..self.clone() }
     }
 
     /// Enters the next stage.
@@ -188,8 +183,9 @@ impl Run {
         self.cut();
     }
 
-    /// Nobody owns the run any more: lets its workers go.
+    /// Nobody owns the run any more: ends the tasks that are left, and lets its workers go.
     pub(super) fn abandon(&self) {
+        self.tasks.abort_all();
         let workers = std::mem::take(&mut *self.workers.lock());
         drop(workers);
     }

@@ -10,6 +10,7 @@ mod auto_traits;
 mod errors;
 mod map;
 mod panics;
+mod pipeline_limits;
 mod pool;
 mod retry;
 mod soak;

@@ -3,7 +3,7 @@
 use super::envelope::{Envelope, Ticket};
 use super::error::Cause;
 use super::ledger::{Fate, Origin};
-use super::scope::{Run, Scope};
+use super::scope::{Closing, Run, Scope};
 use crate::contain::{contain, discard, wake};
 use crate::kernel::gate::Gate;
 use futures_core::Stream;
@@ -26,6 +26,8 @@ pin_project! {
         // `None`: there is no bound.
         entrance: Option<Entrance<T>>,
         weigh: Option<Weigh<T>>,
+        // Where the input is the source itself: whoever waits for room need not wait once nothing more is taken.
+        closing: Option<Closing>,
         run: Arc<Run>,
     }
 }
@@ -42,7 +44,8 @@ struct Entrance<T> {
 impl<S, T> Bounded<S, T> {
     pub(super) fn new(input: S, gate: Option<Arc<Gate>>, weigh: Option<Weigh<T>>, scope: &Scope) -> Self {
         let entrance = gate.map(|gate| Entrance { gate, held: false, weighed: None });
-        Self { input, entrance, weigh, run: scope.run.clone() }
+        let closing = entrance.as_ref().and_then(|_| scope.closing());
+        Self { input, entrance, weigh, closing, run: scope.run.clone() }
     }
 }
 
@@ -101,7 +104,10 @@ where
         if let Some(envelope) = ready!(entrance.poll_admit(cx.waker())) {
             return Poll::Ready(Some(envelope));
         }
-        ready!(entrance.poll_enter(cx.waker()));
+        if entrance.poll_enter(cx.waker()).is_pending() {
+            let closed = this.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(cx).is_ready());
+            return if closed { Poll::Ready(None) } else { Poll::Pending };
+        }
         let Some(envelope) = ready!(this.input.poll_next(cx)) else { return Poll::Ready(None) };
         let Some(weigh) = this.weigh else { return Poll::Ready(Some(entrance.admit(envelope, 0))) };
         let weight = match contain(|| weigh(&envelope.value)) {

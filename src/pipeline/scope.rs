@@ -26,6 +26,8 @@ pub struct Scope {
     pub(super) run: Arc<Run>,
     names: Names,
     skips_panics: bool,
+    /// Whether what is attached next stands directly behind the source.
+    at_source: bool,
 }
 
 /// One run of a pipeline.
@@ -57,6 +59,9 @@ pub(super) struct Life {
     pub(super) unresponsive: usize,
 }
 
+/// Ready when nothing more is taken from the source.
+pub(super) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Ends the workers of a stage; how many handlers did not come to an end.
 type Dismissal = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = usize> + Send>> + Send>;
 
@@ -80,7 +85,7 @@ impl Scope {
             tasks: TaskSet::new(),
             workers: Mutex::new(Vec::new()),
         };
-        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false })
+        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false, at_source: true })
     }
 
     /// Runs a task that belongs to the pipeline: its end is awaited before the pipeline has ended, and it is dropped at its
@@ -102,10 +107,16 @@ impl Scope {
         Self { names, skips_panics: skips_panics || self.skips_panics, ..self.clone() }
     }
 
-    /// For what is inside of a nested pipeline.
+    /// Ready when nothing more is taken from the source; only for what stands directly behind it, as others have items before
+    /// them.
+    pub(super) fn closing(&self) -> Option<Closing> {
+        self.at_source.then(|| -> Closing { Box::pin(self.run.closing.clone().cancelled_owned()) })
+    }
+
+    /// For what is inside of a pipeline, the outermost or a nested one.
     pub(super) fn inside(&self, gate: Option<Arc<Gate>>) -> Self {
         self.run.gates.lock().extend(gate);
-        Self { names: self.names.inside(), ..self.clone() }
+        Self { names: self.names.inside(), at_source: false, ..self.clone() }
     }
 
     /// Enters the next stage.

@@ -213,8 +213,10 @@ on_both_runtimes! {
     }
 }
 
-/// The entrance waits for room when the pipeline is closed, and everything inside is the consumer's: it ends once that is
-/// settled.
+/// The entrance waits for room when the pipeline is closed, and everything inside is the consumer's: it ends all the same.
+///
+/// Seen to fail: the entrance waits for room although nothing more is taken: the stream has no end, and a drain takes its whole
+/// time.
 #[tokio::test(start_paused = true)]
 async fn close_while_the_bound_is_full() {
     let fates = Fates::default();
@@ -225,11 +227,35 @@ async fn close_while_the_bound_is_full() {
     let running = outputs.into_running();
     running.close();
     let mut outputs = running.envelopes();
-    assert!(held.drain(..).map(Envelope::ack).eq(0..3));
     assert!(soon(outputs.next()).await.is_none());
+    assert!(held.drain(..).map(Envelope::ack).eq(0..3));
     let report = soon(outputs.into_running().join()).await.unwrap();
     assert_eq!((report.end, report.taken, fates.acked()), (End::Drained, 3, 3));
     fates.assert_settled();
+
+    // A drain ends too, and says what is held; and an item that waits for its weight to fit is not lost.
+    let fates = Fates::default();
+    let stages = Pipeline::new().max_weight(3, |_| 2).map(|n: u64| n);
+    let mut outputs = stages.run_envelopes(fates.source(numbers())).unwrap().envelopes();
+    let held = soon(outputs.next()).await.unwrap();
+    let running = outputs.into_running();
+    settle().await;
+    assert_eq!(running.report().taken, 2, "one waits until it fits");
+    let started = Instant::now();
+    let draining = tokio::spawn(running.drain(secs(30)));
+    sleep(secs(1)).await;
+    assert!(!draining.is_finished());
+    assert_eq!(held.ack(), 0);
+    let report = soon(draining).await.unwrap().unwrap();
+    assert_eq!((report.end, report.settled, started.elapsed()), (End::Drained, 2, secs(1)));
+
+    let mut outputs = Pipeline::new().max_in_flight(1).run(numbers()).unwrap().envelopes();
+    let held = soon(outputs.next()).await.unwrap();
+    settle().await;
+    let started = Instant::now();
+    let report = soon(outputs.into_running().drain(secs(30))).await.unwrap();
+    assert_eq!((report.end, report.in_flight, started.elapsed()), (End::Drained, 1, ms(0)));
+    drop(held);
 }
 
 /// A stage that blocks a thread cannot be stopped: it is waited for, and what it returns is dropped.

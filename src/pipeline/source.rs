@@ -78,6 +78,7 @@ impl<T, S, N> Source<T, S, N> {
         self.run.ledger.taken.add_alone(std::mem::take(&mut self.taken));
     }
 
+    #[cold]
     fn end<I>(&mut self) -> Poll<Option<I>> {
         self.count();
         discard(self.input.take());
@@ -95,6 +96,7 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = &mut *self;
         // Ordering: Relaxed. Who closes and must know that nothing is taken afterwards waits for the end of the run.

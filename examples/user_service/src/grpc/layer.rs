@@ -111,7 +111,13 @@ fn too_late() -> Status {
 }
 
 /// Follows the answer to its end: at once where it is a refusal, which has its code in the headers.
-fn finish(response: Response, mut call: Call, deadline: Option<Deadline>, is_endless: bool, phase: PhaseWatch) -> Response {
+fn finish(
+    response: Response,
+    mut call: Call,
+    deadline: Option<Deadline>,
+    is_endless: bool,
+    phase: PhaseWatch,
+) -> Response {
     let (mut parts, body) = response.into_parts();
     if let Some(status) = refusal(&parts.headers) {
         call.code = Some(status.code());
@@ -140,7 +146,8 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
     let Some(given) = headers.get(TIMEOUT) else { return Ok(None) };
     let parse = || {
         let (digits, unit) = given.to_str().ok()?.split_at_checked(given.len().checked_sub(1)?)?;
-        let number = digits.parse::<u32>().ok().filter(|_| digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_digit()))?;
+        let number =
+            digits.parse::<u32>().ok().filter(|_| digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_digit()))?;
         let one = match unit {
             "H" => Duration::from_secs(3600),
             "M" => Duration::from_secs(60),
@@ -229,7 +236,9 @@ impl HttpBody for Answer {
         if this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return this.end(&too_late());
         }
-        if !this.is_endless && let Poll::Ready(status) = this.poll_ending(cx) {
+        if !this.is_endless
+            && let Poll::Ready(status) = this.poll_ending(cx)
+        {
             return this.end(&status);
         }
         let span = this.call.span.clone();

@@ -25,7 +25,8 @@ fn command(dir: &Path) -> Command {
     command
         .current_dir(dir)
         .env_clear()
-        .env("HTTP_ADDR", "127.0.0.1:0").env("GRPC_ADDR", "127.0.0.1:0")
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("GRPC_ADDR", "127.0.0.1:0")
         .env("RATE_LIMIT_PER_SECOND", "1000000")
         .stderr(Stdio::piped());
     command

@@ -5,8 +5,10 @@
 
 mod park;
 mod sleeper;
+mod tasks;
 
 pub(crate) use park::block_on;
+pub(crate) use tasks::{TaskSet, contained};
 
 use sleeper::Sleeper;
 use std::future::{Future, poll_fn};
@@ -18,6 +20,9 @@ use std::time::Duration;
 pub(crate) use crossbeam_channel as channel;
 
 pub(crate) use tokio::time::{Instant, Sleep};
+
+/// A task that is not awaited by whoever started it.
+type TaskHandle = tokio::task::JoinHandle<()>;
 pub(crate) use tokio_util::sync::CancellationToken;
 
 /// The runtime that was current when a pool was built. Tasks are spawned on it from any thread.

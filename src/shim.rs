@@ -9,7 +9,7 @@ pub(crate) use std::thread_local;
 /// Atomics and their orderings.
 #[allow(clippy::disallowed_types, reason = "the one place that names them; everything else imports the shim")]
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 pub(crate) use std::thread::panicking;

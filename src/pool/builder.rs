@@ -260,6 +260,11 @@ where
         WorkerPool { shared: Arc::new(Shared::new(engine, options, launcher, time, threads)) }
     }
 
+    /// Says what is wrong with the options, without building the pool.
+    pub(crate) fn validate(&self) -> Result<(), BuildError> {
+        self.check().map(drop)
+    }
+
     /// Whether an option needs a timer.
     pub(super) fn is_timed(&self) -> bool {
         self.attempt_timeout.is_some()

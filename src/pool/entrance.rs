@@ -6,7 +6,8 @@ use super::nested;
 use super::shared::JobCell;
 use super::submit::{Terms, take_job};
 use super::window::Window;
-use crate::kernel::engine::{Admission, Closed, Effects, Entry, Overflow, Ticket, Waited};
+use crate::kernel::engine::{Admission, Closed, Effects, Entry, Overflow, Request, Ticket, Waited};
+use crate::kernel::slab::{Key, Slab};
 use std::task::{Context, Poll, ready};
 
 impl<J, T, E, X> Window<J, T, E, X> {
@@ -71,13 +72,49 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Has as many admitted as there is room for.
     fn admit_many(&mut self) -> Result<(), Closed> {
+        while self.fresh.front().is_some_and(|key| !fresh(&self.members, *key).1.is_plain()) {
+            match self.admit_first() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(closed) => {
+                    self.refuse_all(SubmitError::Closed);
+                    return Err(closed);
+                }
+            }
+        }
+        self.admit_plain()
+    }
+
+    /// Has the first admitted; `false` if there is no room for it, in the pool or in its lane.
+    fn admit_first(&mut self) -> Result<bool, Closed> {
+        let mut fx = Effects::default();
+        let admitted = match self.shared.engine.admit(self.first_request(), &mut fx) {
+            Admission::Accepted(ticket) => {
+                self.accept_first(ticket);
+                Ok(true)
+            }
+            Admission::Shedding(ticket, shed) => {
+                self.shared.shed(&shed, &mut fx);
+                self.accept_first(ticket);
+                Ok(true)
+            }
+            Admission::Full(_) => Ok(false),
+            Admission::Closed(_) => Err(Closed),
+        };
+        self.shared.apply(&mut fx);
+        admitted
+    }
+
+    /// Has as many of those without terms of their own admitted as there is room for, up to the first that has some.
+    fn admit_plain(&mut self) -> Result<(), Closed> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
         let mut fx = Effects::default();
         self.tickets.reserve(self.fresh.len());
         let members = &self.members;
-        let cells = self.fresh.iter().map(|key| match members.get(*key) {
-            Some(Member { stage: Stage::New(cell), .. }) => cell.clone(),
-            _ => unreachable!("a fresh member is new"),
-        });
+        let plain = self.fresh.iter().map(|key| fresh(members, *key)).take_while(|(_, terms)| terms.is_plain());
+        let cells = plain.map(|(cell, _)| cell.clone());
         let admitted = self.shared.engine.admit_many(cells, &mut self.tickets, &mut fx);
         self.shared.apply(&mut fx);
         let mut tickets = std::mem::take(&mut self.tickets);
@@ -91,7 +128,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Submits the first, without waiting; room may be made for it.
     fn enter_first(&mut self) {
-        let request = Terms::PLAIN.request(self.first_cell().clone());
+        let request = self.first_request();
         let mut fx = Effects::default();
         match self.shared.engine.admit(request, &mut fx) {
             Admission::Accepted(ticket) => self.accept_first(ticket),
@@ -106,8 +143,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
     }
 
     fn stand_in_line(&mut self, cx: &mut Context<'_>) {
-        let cell = self.first_cell();
-        let request = Terms::PLAIN.request(cell.clone());
+        let request = self.first_request();
         let mut fx = Effects::default();
         let entry = self.shared.engine.admit_or_wait(request, cx.waker().clone(), &mut fx);
         self.shared.apply(&mut fx);
@@ -118,11 +154,10 @@ impl<J, T, E, X> Window<J, T, E, X> {
         }
     }
 
-    fn first_cell(&self) -> &JobCell<J, T, E> {
-        match self.fresh.front().and_then(|key| self.members.get(*key)) {
-            Some(Member { stage: Stage::New(cell), .. }) => cell,
-            _ => unreachable!("a fresh member is new"),
-        }
+    fn first_request(&self) -> Request<JobCell<J, T, E>> {
+        let Some(first) = self.fresh.front() else { unreachable!("there is a fresh member") };
+        let (cell, terms) = fresh(&self.members, *first);
+        terms.request(cell.clone())
     }
 
     pub(super) fn accept_first(&mut self, ticket: Ticket) {
@@ -146,12 +181,20 @@ impl<J, T, E, X> Window<J, T, E, X> {
     pub(super) fn end_first(&mut self, why: impl FnOnce(J) -> RunError<J, E>) {
         let Some(key) = self.fresh.pop_front() else { return };
         let Some(member) = self.members.get_mut(key) else { unreachable!("a fresh member is here") };
-        if let Stage::New(cell) = &member.stage {
+        if let Stage::New(cell, _) = &member.stage {
             let job = take_job(cell);
             member.stage = Stage::Over(None, Err(why(job)));
         }
         if self.order == Order::Unordered {
             self.refused.push_back(key);
         }
+    }
+}
+
+/// A member that is not accepted yet.
+fn fresh<J, T, E, X>(members: &Slab<Member<J, T, E, X>>, key: Key) -> (&JobCell<J, T, E>, Terms) {
+    match members.get(key) {
+        Some(Member { stage: Stage::New(cell, terms), .. }) => (cell, *terms),
+        _ => unreachable!("a fresh member is new"),
     }
 }

@@ -182,6 +182,13 @@ impl<J, E> Failure<J, E> {
 }
 
 impl<J, E> JobError<J, E> {
+    /// Of a job for which something panicked before it was submitted.
+    pub(crate) fn panicked_before(job: J, payload: Payload) -> Self {
+        let panic = Some(Panic(Mutex::new(payload)));
+        let failure = Failure { job: Some(job), attempts: 0, stop: StopReason::Panicked, last_error: None, panic };
+        Self::Panicked(Box::new(failure))
+    }
+
     /// The job, if it came back.
     #[must_use]
     pub fn into_job(self) -> Option<J> {

@@ -3,6 +3,7 @@
 use super::error::RunError;
 use super::handle::JobId;
 use super::shared::{JobCell, Outcome};
+use super::submit::Terms;
 use crate::kernel::engine::Ticket;
 
 /// In which order outcomes are handed on.
@@ -32,7 +33,7 @@ pub(super) struct Member<J, T, E, X> {
 
 /// How far it has come, as the window knows.
 pub(super) enum Stage<J, T, E> {
-    New(JobCell<J, T, E>),
+    New(JobCell<J, T, E>, Terms),
     Accepted(Ticket),
     Over(Option<JobId>, Ran<J, T, E>),
 }
@@ -41,7 +42,7 @@ impl<J, T, E, X> Member<J, T, E, X> {
     /// Its number, if it was accepted.
     pub(super) fn id(&self) -> Option<JobId> {
         match &self.stage {
-            Stage::New(_) => None,
+            Stage::New(..) => None,
             Stage::Accepted(ticket) => Some(JobId(ticket.number)),
             Stage::Over(id, _) => *id,
         }

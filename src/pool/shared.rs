@@ -8,12 +8,12 @@ use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
 use crate::kernel::cell::{Cell, Settled};
 use crate::kernel::crew::Need;
-use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, Overflow, Sweep, Ticket};
+use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, LaneId, Overflow, Sweep, Ticket};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Timekeeper};
 use crate::shim::Mutex;
 use crate::shim::atomic::AtomicUsize;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -168,6 +168,11 @@ impl<J, T, E> Drop for Shared<J, T, E> {
 impl<J, T, E> Shared<J, T, E> {
     pub(super) fn id(self: &Arc<Self>) -> PoolId {
         Arc::as_ptr(self).addr()
+    }
+
+    /// The lane of a key.
+    pub(super) fn lane<Q: Hash + ?Sized>(&self, key: &Q) -> LaneId {
+        LaneId(self.hasher.hash_one(key))
     }
 }
 

@@ -12,12 +12,16 @@
 //! A job runs in the pool's own tasks: it goes on while nobody polls the stream, however slow its consumer is.
 
 use super::WorkerPool;
+use super::error::RunError;
 use super::member::{Delivery, Order, Ran};
 use super::shared::Shared;
+use super::submit::Terms;
 use super::window::Window;
 use crate::contain::discard;
+use crate::kernel::engine::LaneId;
 use futures_core::stream::{FusedStream, Stream};
 use std::fmt;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -30,7 +34,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// the pool at the same time.
     ///
     /// An item is an error where [`run`](Self::run) of that job would be one: the handler failed for good, or the job was
-    /// refused and comes back ([`RunError::Submit`](super::RunError::Submit)). Once the pool is closed nothing more is taken
+    /// refused and comes back ([`RunError::Submit`]). Once the pool is closed nothing more is taken
     /// from the input, and the stream ends when all its jobs have been handed on. In a handler of this very pool it lends
     /// that handler's slot while it waits. There, and where waiting is not the pool's [overflow rule](super::Overflow), it
     /// waits for its own jobs to make room, and items are refused only if the pool is full and none of those are inside.
@@ -68,9 +72,14 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// The same for jobs with tags, which come back with their outcomes. What dropping it does is the same too.
     pub(crate) fn map_tagged<I, X>(&self, input: I, order: Order) -> Tagged<I, J, T, E, X>
     where
-        I: Input<X, J>,
+        I: Input<X, J, E>,
     {
         Tagged::new(&self.shared, input, order)
+    }
+
+    /// The lane of a key.
+    pub(crate) fn lane<Q: Hash + ?Sized>(&self, key: &Q) -> LaneId {
+        self.shared.lane(key)
     }
 }
 
@@ -142,22 +151,30 @@ impl<S, J, T, E> fmt::Debug for Map<S, J, T, E> {
 }
 
 /// Where tagged jobs come from.
-pub(crate) trait Input<X, J> {
+pub(crate) trait Input<X, J, E> {
     /// The next job; `None` for good.
-    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<(X, J)>>;
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming<X, J, E>>>;
+}
+
+/// What an input yields.
+pub(crate) enum Incoming<X, J, E> {
+    /// A job, maybe of a lane.
+    Job(X, J, Option<LaneId>),
+    /// One that is over before it was submitted.
+    Over(X, RunError<J, E>),
 }
 
 /// A stream of jobs without tags; let go at its end.
 struct Untagged<S>(Option<Pin<Box<S>>>);
 
-impl<S: Stream<Item = J>, J> Input<(), J> for Untagged<S> {
-    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<((), J)>> {
+impl<S: Stream<Item = J>, J, E> Input<(), J, E> for Untagged<S> {
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming<(), J, E>>> {
         let Some(input) = &mut self.0 else { return Poll::Ready(None) };
         let next = ready!(input.as_mut().poll_next(cx));
         if next.is_none() {
             self.0 = None;
         }
-        Poll::Ready(next.map(|job| ((), job)))
+        Poll::Ready(next.map(|job| Incoming::Job((), job, None)))
     }
 }
 
@@ -191,7 +208,7 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
     /// The next outcome with its tag; `None` for good.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<J, T, E, X>>>
     where
-        I: Input<X, J>,
+        I: Input<X, J, E>,
     {
         let Some(window) = &self.window else { return Poll::Ready(None) };
         if self.served == TURN {
@@ -227,7 +244,7 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
     /// Takes jobs from the input as far as the window goes, and has them admitted as far as there is room.
     fn refill(&mut self, cx: &mut Context<'_>)
     where
-        I: Input<X, J>,
+        I: Input<X, J, E>,
     {
         let Some(window) = &mut self.window else { return };
         for taken in 0.. {
@@ -239,7 +256,8 @@ impl<I, J, T, E, X> Tagged<I, J, T, E, X> {
                 break;
             }
             match self.input.poll_job(cx) {
-                Poll::Ready(Some((tag, job))) => _ = window.push(tag, job),
+                Poll::Ready(Some(Incoming::Job(tag, job, lane))) => _ = window.push_on(tag, job, Terms::of_lane(lane)),
+                Poll::Ready(Some(Incoming::Over(tag, error))) => window.push_over(tag, error),
                 Poll::Ready(None) => self.exhausted = true,
                 Poll::Pending => break,
             }

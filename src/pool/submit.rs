@@ -11,7 +11,7 @@ use crate::kernel::engine::{Admission, Effects, LaneId, Overflow, Request};
 use crate::rt;
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -98,6 +98,16 @@ impl Terms {
     /// No key, and the pool's own deadline.
     pub(super) const PLAIN: Self = Self { lane: None, deadline: None };
 
+    /// Of a job that a stream yields.
+    pub(super) fn of_lane(lane: Option<LaneId>) -> Self {
+        Self { lane, deadline: None }
+    }
+
+    /// No key, and the pool's own deadline.
+    pub(super) fn is_plain(self) -> bool {
+        self.lane.is_none() && self.deadline.is_none()
+    }
+
     #[inline]
     pub(super) fn request<C>(self, cell: C) -> Request<C> {
         Request { cell, lane: self.lane, deadline: self.deadline }
@@ -141,7 +151,7 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     ///
     /// A handler must not await a job of its own key: that one cannot start before the handler has ended.
     pub fn key<Q: Hash + ?Sized>(mut self, key: &Q) -> Self {
-        self.terms.lane = Some(LaneId(self.shared.hasher.hash_one(key)));
+        self.terms.lane = Some(self.shared.lane(key));
         self
     }
 

@@ -31,7 +31,7 @@ use super::handle::JobId;
 use super::member::{Delivery, Member, Order, Stage};
 use super::nested::{self, Wait};
 use super::shared::{Outcome, Parcel, Shared};
-use super::submit::take_job;
+use super::submit::{Terms, take_job};
 use crate::contain::discard;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Effects, Ticket, Waited};
@@ -101,15 +101,33 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Puts a job in; it is admitted by the next [`poll_admit`](Self::poll_admit) that finds room for it.
     pub(super) fn push(&mut self, tag: X, job: J) -> Key {
+        self.push_on(tag, job, Terms::PLAIN)
+    }
+
+    /// The same for a job with terms of its own.
+    pub(super) fn push_on(&mut self, tag: X, job: J, terms: Terms) -> Key {
         let key = self.members.insert_with(|key| {
             let cell = Arc::new(Cell::addressed(Parcel::new(job), self.inbox.clone(), key));
-            Member { tag, stage: Stage::New(cell) }
+            Member { tag, stage: Stage::New(cell, terms) }
         });
         self.fresh.push_back(key);
+        self.keep_order(key);
+        key
+    }
+
+    /// Puts in what is over already: it is handed on in its turn.
+    pub(super) fn push_over(&mut self, tag: X, error: RunError<J, E>) {
+        let key = self.members.insert_with(|_| Member { tag, stage: Stage::Over(None, Err(error)) });
+        self.keep_order(key);
+        if self.order == Order::Unordered {
+            self.refused.push_back(key);
+        }
+    }
+
+    fn keep_order(&mut self, key: Key) {
         if self.order == Order::Ordered {
             self.in_order.push_back(&mut self.members, key);
         }
-        key
     }
 
     /// The number of a job that is in here and was accepted.
@@ -188,7 +206,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The outcome of a job is here. If it stood in line, it was accepted since anybody looked.
     fn notice(&mut self, key: Key) {
-        if matches!(self.members.get(key), Some(Member { stage: Stage::New(_), .. })) {
+        if matches!(self.members.get(key), Some(Member { stage: Stage::New(..), .. })) {
             self.leave_line();
         }
     }
@@ -222,7 +240,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
         }
         let Member { tag, stage } = self.members.take(key);
         match stage {
-            Stage::New(cell) => Some((tag, take_job(&cell))),
+            Stage::New(cell, _) => Some((tag, take_job(&cell))),
             _ => unreachable!("a fresh member is new"),
         }
     }

@@ -8,6 +8,7 @@
 
 mod auto_traits;
 mod errors;
+mod fan;
 mod map;
 mod panics;
 mod pool;

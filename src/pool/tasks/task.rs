@@ -55,8 +55,8 @@ impl Task {
         }
     }
 
-    pub(super) fn start(self) -> Running {
-        Running(self.0.into())
+    pub(super) fn start(self) -> Started {
+        Started(self.0.into())
     }
 
     /// Runs it here, and drops its output.
@@ -76,9 +76,9 @@ impl fmt::Debug for Task {
 }
 
 /// A task that has been started.
-pub(super) struct Running(Pin<Box<dyn Erased>>);
+pub(super) struct Started(Pin<Box<dyn Erased>>);
 
-impl Future for Running {
+impl Future for Started {
     type Output = Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {

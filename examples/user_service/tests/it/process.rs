@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 
-use crate::support::DEADLINE;
+use crate::databases::{Kind, on};
+use crate::support::{DEADLINE, client};
 
 /// The executable beside the test's own, in the folder for example targets.
 fn executable() -> PathBuf {
@@ -21,7 +22,12 @@ fn executable() -> PathBuf {
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
-    command.current_dir(dir).env_clear().env("HTTP_ADDR", "127.0.0.1:0").stderr(Stdio::piped());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0").env("GRPC_ADDR", "127.0.0.1:0")
+        .env("RATE_LIMIT_PER_SECOND", "1000000")
+        .stderr(Stdio::piped());
     command
 }
 
@@ -85,10 +91,6 @@ impl Drop for Process {
     }
 }
 
-fn client() -> Client {
-    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
-}
-
 #[tokio::test]
 async fn a_signal_ends_it_with_a_report_and_code_0() {
     let dir = tempfile::tempdir().unwrap();
@@ -109,8 +111,17 @@ async fn a_signal_ends_it_with_a_report_and_code_0() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_user_is_lost_under_load() {
+    on(&[Kind::File, Kind::Postgres], |db| async move { stop_under_load(&db.url).await }).await;
+}
+
+async fn stop_under_load(database: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(command(dir.path()).env("NOTIFY_FAULT_RATE", "0.3").env("NOTIFY_BACKOFF_MS", "1"));
+    let command = || {
+        let mut command = command(dir.path());
+        command.env("DATABASE_URL", database).env("NOTIFY_FAULT_RATE", "0.3").env("NOTIFY_BACKOFF_MS", "1");
+        command
+    };
+    let mut process = Process::start(&mut command());
     let users = format!("{}/api/v1/users", process.url);
     let clients = (0..8).map(|c| {
         let users = users.clone();
@@ -127,7 +138,6 @@ async fn no_acknowledged_user_is_lost_under_load() {
     });
     let clients: Vec<_> = clients.collect();
     // In the midst of it: some hundred requests have been answered.
-    let mut process = process;
     for _ in 0..200 {
         process.read_until("status=201");
     }
@@ -139,7 +149,7 @@ async fn no_acknowledged_user_is_lost_under_load() {
         stored.extend(client.await.unwrap());
     }
     assert!(stored.len() >= 190, "{}", stored.len());
-    let process = Process::start(&mut command(dir.path()));
+    let process = Process::start(&mut command());
     for location in stored {
         let response = client().get(format!("{}{location}", process.url)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{location}");
@@ -203,12 +213,20 @@ fn what_cannot_start_says_why_with_code_1() {
     let (code, log) = fail(command(dir.path()).env("DATABASE_URL", "sqlite:missing/users.db"));
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("cannot use the database"), "{log}");
+
+    // Nobody listens there any more.
+    drop(taken);
+    let url = format!("postgres://ann:hunter2@{addr}/users");
+    let (code, log) = fail(command(dir.path()).env("DATABASE_URL", &url));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("cannot use the database") && log.contains("Connection refused"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[test]
 fn a_bad_configuration_is_listed_whole_with_code_2_and_without_secrets() {
     let dir = tempfile::tempdir().unwrap();
-    let bad = [("HTTP_ADDR", "here"), ("DATABASE_URL", "postgres://ann:hunter2@db/users"), ("NOTIFY_QUEUE", "-1")];
+    let bad = [("HTTP_ADDR", "here"), ("DATABASE_URL", "postgres://ann:hunter2@db:port/users"), ("NOTIFY_QUEUE", "-1")];
     let (code, log) = fail(command(dir.path()).envs(bad).args(["--notify-fault-rate", "NaN"]));
     assert_eq!(code, Some(2), "{log}");
     for name in ["HTTP_ADDR", "DATABASE_URL", "NOTIFY_QUEUE", "NOTIFY_FAULT_RATE"] {

@@ -11,6 +11,7 @@ mod kernel;
 mod shim;
 
 mod batches;
+mod channel;
 mod entering;
 mod ops;
 mod oracle;

@@ -5,6 +5,7 @@ mod batching;
 mod bell;
 mod cancelling;
 mod cell;
+mod channel;
 mod control;
 mod crew;
 mod ending;
@@ -13,7 +14,9 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
+mod ready;
 mod running;
+mod sequence;
 mod shard;
 mod timing;
 
@@ -31,6 +34,7 @@ const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BATCHING: &str = "src/kernel/engine/batching.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CHANNEL: &str = "src/kernel/channel/mod.rs";
 const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
 const ENDING: &str = "src/kernel/engine/ending.rs";
@@ -40,8 +44,12 @@ const FLIGHT: &str = "src/kernel/flight.rs";
 const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
+const READY: &str = "src/kernel/ready.rs";
+const SEQUENCE: &str = "src/kernel/sequence.rs";
+const RECEIVER: &str = "src/kernel/channel/receiver.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
+const SENDER: &str = "src/kernel/channel/sender.rs";
 const SHARD: &str = "src/kernel/shard/mod.rs";
 const TABLE: &str = "src/kernel/shard/table.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
@@ -59,6 +67,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         bell::BUGS,
         cancelling::BUGS,
         cell::BUGS,
+        channel::BUGS,
         control::BUGS,
         crew::BUGS,
         ending::BUGS,
@@ -67,6 +76,8 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         inbox::BUGS,
         ledger::BUGS,
         patrol::BUGS,
+        ready::BUGS,
+        sequence::BUGS,
         running::BUGS,
         shard::BUGS,
         timing::BUGS,

@@ -42,8 +42,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use flowgate::{BuildError, InvalidMap};
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
@@ -157,7 +157,16 @@ impl Service {
         // gRPC first: who waits for the other line has read both.
         tracing::info!("gRPC on {grpc_addr}");
         tracing::info!("listening on http://{addr}");
-        Ok(Self { addr, grpc_addr, server, grpc, state, repository, notifications, shutdown_limit: config.shutdown_limit })
+        Ok(Self {
+            addr,
+            grpc_addr,
+            server,
+            grpc,
+            state,
+            repository,
+            notifications,
+            shutdown_limit: config.shutdown_limit,
+        })
     }
 
     /// The bound address, with the real port where 0 was asked for.

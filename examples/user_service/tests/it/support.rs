@@ -64,7 +64,13 @@ pub(crate) async fn drop_after(polls: usize, future: impl Future) {
 
 /// A configuration that no environment variable of the machine can disturb: free port, memory, notifier that never fails.
 pub(crate) fn config(more: &[&str]) -> Config {
-    let base = ["user_service", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--database-url=sqlite::memory:", "--log=off"];
+    let base = [
+        "user_service",
+        "--http-addr=127.0.0.1:0",
+        "--grpc-addr=127.0.0.1:0",
+        "--database-url=sqlite::memory:",
+        "--log=off",
+    ];
     let notify = ["--notify-latency-ms=0", "--notify-fault-rate=0", "--notify-backoff-ms=1"];
     let rates = ["--rate-limit-per-second=1000000", "--rate-limit-burst=1000000"];
     // A flag that is given twice is an error: those in `more` replace the ones here.

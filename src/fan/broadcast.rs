@@ -3,7 +3,7 @@
 use super::branch::{Branch, Ended, Fate, Lag};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, flush_at, pump};
+use super::pump::{Outlet, TURN, batch_of, pump};
 use super::share::{Role, Share};
 use crate::contain::{discard, wake};
 use crate::kernel::channel::{Sender, channel};
@@ -89,7 +89,8 @@ where
     let (outs, branches): (Vec<_>, _) = legs.iter().map(|leg| open(leg, &fate)).unzip();
     let last_required = outs.iter().rposition(|out| out.on_lag.is_none());
     let outlet = Broadcast { outs, last_required, room: 0, copies: Vec::new() };
-    pump(stream, outlet, &fate)?;
+    let batch = legs.iter().map(|leg| batch_of(leg.places)).min().unwrap_or(1);
+    pump(stream, outlet, batch, &fate)?;
     Ok(branches)
 }
 
@@ -99,7 +100,7 @@ fn open<T>(leg: &Leg, fate: &Arc<Fate>) -> (Out<T>, Branch<T>) {
     // What a best-effort leg has no room for is lost: it gives every place back at once.
     let pace = if leg.on_lag.is_some() { Pace::One } else { Pace::All };
     let branch = Branch::new(receiver, pace, fate).with_lag(lag.clone());
-    (Out { sender: Some(sender), on_lag: leg.on_lag, flush_at: flush_at(leg.places), lag }, branch)
+    (Out { sender: Some(sender), on_lag: leg.on_lag, lag }, branch)
 }
 
 struct Out<T> {
@@ -107,7 +108,6 @@ struct Out<T> {
     sender: Option<Sender<T>>,
     /// `None` for a required leg.
     on_lag: Option<OnLag>,
-    flush_at: usize,
     lag: Arc<Lag>,
 }
 
@@ -147,7 +147,12 @@ impl<T> Out<T> {
             return;
         }
         sender.push(item);
-        if sender.collected() >= self.flush_at && sender.flush().is_err() && self.on_lag.is_some() {
+    }
+
+    /// A required leg that nobody reads is heard of when it has no room, or when the task waits.
+    fn flush(&mut self) {
+        let flushed = self.sender.as_mut().is_none_or(|sender| sender.flush().is_ok());
+        if !flushed && self.on_lag.is_some() {
             self.forget();
         }
     }
@@ -204,6 +209,10 @@ impl<T: Share + Send + 'static> Outlet<T> for Broadcast<T> {
         }
     }
 
+    fn flush(&mut self) {
+        self.outs.iter_mut().for_each(Out::flush);
+    }
+
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let mut dropped = false;
         for out in &mut self.outs {
@@ -236,7 +245,7 @@ impl<T: Share + Send + 'static> Broadcast<T> {
             return Poll::Ready(Err(Ended::BranchDropped));
         }
         // Without a required leg there is always room, and it is asked for at each turn whether anybody reads.
-        self.room = room.min(super::pump::TURN);
+        self.room = room.min(TURN);
         Poll::Ready(Ok(()))
     }
 }

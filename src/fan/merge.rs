@@ -82,6 +82,20 @@ pub struct InputId {
 ///
 /// Inputs may be [added](Self::add) and [removed](Self::remove) at any time; one that is added after the end makes it go on.
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use flowgate::{FanIn, fan_in};
+/// use futures::{StreamExt as _, stream};
+///
+/// let mut merged = fan_in([stream::iter(0..2)], FanIn::AsReady);
+/// assert_eq!(merged.next().await, Some(0));
+/// let late = merged.add(stream::iter(10..20));
+/// assert_eq!((merged.next().await, merged.next().await), (Some(1), Some(10)));
+/// let mut rest = merged.remove(late).unwrap();
+/// assert_eq!((merged.next().await, rest.next().await), (None, Some(11)));
+/// # }
+/// ```
+///
 /// # Cancel safety
 /// Safe: an item is taken from its input only when it is yielded. Dropping it drops the inputs.
 #[must_use = "a stream does nothing unless it is polled"]

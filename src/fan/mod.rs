@@ -16,8 +16,9 @@
 //! | the end | when the input has ended and what a branch is given is read | the same | the same | when all inputs have ended | the same |
 //! | a runtime that shuts down | [`Ended::Shutdown`], after what was put in | the same | the same | - | - |
 //!
-//! Within a task items move in batches: a batch is handed over when it is large, when a branch has no room, and whenever the
-//! input has nothing, so no item waits for another. The task belongs to its branches: nothing of it is left when they are gone.
+//! From task to task items move in batches, which are handed over when they are large, when a branch has no room, and whenever
+//! the input has nothing. A batch is collected only of items that come fast, within 100 µs; of an input that computes for longer
+//! each item is handed over at once. The task belongs to its branches: nothing of it is left when they are gone.
 //!
 //! A circle is bounded too, so it can stand still by its shape: of two required legs of one broadcast that are read in turns by one
 //! reader, the one not read fills up and stops the other. Read them side by side, as [`fan_in`] does.
@@ -30,7 +31,7 @@ mod out;
 mod pace;
 mod partition;
 mod pump;
-mod share;
+pub(crate) mod share;
 mod sorted;
 
 pub use branch::{Branch, Ended};
@@ -39,5 +40,6 @@ pub use error::InvalidFan;
 pub use merge::{FanIn, InputId, Merged, fan_in};
 pub use out::fan_out;
 pub use partition::partition_by;
+pub(crate) use share::sealed::Sealed;
 pub use share::{Role, Share};
 pub use sorted::{MergeSorted, merge_sorted_by};

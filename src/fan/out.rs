@@ -3,7 +3,7 @@
 use super::branch::{Branch, Ended, Fate};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, flush_at, pump};
+use super::pump::{Outlet, batch_of, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
 use futures_core::Stream;
@@ -47,13 +47,12 @@ where
     let pace = || if n == 1 { Pace::All } else { Pace::short() };
     let mut branches: Vec<_> = (1..n).map(|_| Branch::new(first.another(), pace(), &fate)).collect();
     branches.push(Branch::new(first, pace(), &fate));
-    pump(stream, Competing { sender, flush_at: flush_at(places) }, &fate)?;
+    pump(stream, Competing { sender }, batch_of(places), &fate)?;
     Ok(branches)
 }
 
 struct Competing<T> {
     sender: Sender<T>,
-    flush_at: usize,
 }
 
 impl<T: Send + 'static> Outlet<T> for Competing<T> {
@@ -66,10 +65,11 @@ impl<T: Send + 'static> Outlet<T> for Competing<T> {
     #[inline]
     fn put(&mut self, item: T) {
         self.sender.push(item);
-        if self.sender.collected() >= self.flush_at {
-            // That nobody is left to read is heard at the end of the turn, or when there is no room.
-            let _ = self.sender.flush();
-        }
+    }
+
+    fn flush(&mut self) {
+        // That nobody is left to read is heard at the end of the turn, or when there is no room.
+        let _ = self.sender.flush();
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {

@@ -3,7 +3,7 @@
 use super::branch::{Branch, Ended, Fate};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, flush_at, pump};
+use super::pump::{Outlet, batch_of, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
 use foldhash::fast::RandomState;
@@ -57,7 +57,12 @@ where
         let hash = u128::from(hasher.hash_one(key(item)));
         usize::try_from((hash * n as u128) >> 64).unwrap_or(0)
     };
-    pump(stream, Partition { senders, waiting: None, choose: Box::new(choose), flush_at: flush_at(buf) }, &fate)?;
+    pump(
+        stream,
+        Partition { senders, waiting: None, choose: Box::new(choose) },
+        n.saturating_mul(batch_of(buf)),
+        &fate,
+    )?;
     Ok(branches)
 }
 
@@ -66,18 +71,6 @@ struct Partition<T> {
     /// An item whose branch is full.
     waiting: Option<(usize, T)>,
     choose: Box<dyn FnMut(&T) -> usize + Send>,
-    flush_at: usize,
-}
-
-impl<T> Partition<T> {
-    fn push(&mut self, to: usize, item: T) {
-        let sender = &mut self.senders[to];
-        sender.push(item);
-        if sender.collected() >= self.flush_at {
-            // That it is read no more is heard when the task waits.
-            let _ = sender.flush();
-        }
-    }
 }
 
 impl<T: Send + 'static> Outlet<T> for Partition<T> {
@@ -89,7 +82,7 @@ impl<T: Send + 'static> Outlet<T> for Partition<T> {
             Poll::Pending => return self.poll_idle(cx).map(Err),
         }
         if let Some((to, item)) = self.waiting.take() {
-            self.push(to, item);
+            self.senders[to].push(item);
         }
         Poll::Ready(Ok(()))
     }
@@ -97,9 +90,16 @@ impl<T: Send + 'static> Outlet<T> for Partition<T> {
     fn put(&mut self, item: T) {
         let to = (self.choose)(&item);
         if self.senders[to].room() > 0 {
-            self.push(to, item);
+            self.senders[to].push(item);
         } else {
             self.waiting = Some((to, item));
+        }
+    }
+
+    fn flush(&mut self) {
+        for sender in &mut self.senders {
+            // That it is read no more is heard when the task waits.
+            let _ = sender.flush();
         }
     }
 

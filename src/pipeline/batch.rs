@@ -97,7 +97,7 @@ impl<In: Send + 'static> Stage<In> for Batching<In> {
         Collecting {
             input: Contained::new(input, &scope),
             ended: false,
-            gates: scope.gates.clone(),
+            gates: scope.run.gates.lock().clone(),
             partial: Partial::default(),
             over: None,
             timer: None,
@@ -156,6 +156,7 @@ impl<T> Partial<T> {
 struct Collecting<S, T> {
     input: Contained<S>,
     ended: bool,
+    /// The bounds around the stage and those of pipelines before it: what they let in may all have been collected.
     gates: Vec<Arc<Gate>>,
     partial: Partial<T>,
     /// An item that was too heavy for the batch before it.

@@ -42,6 +42,7 @@
 mod account;
 mod attempt;
 mod batch;
+mod berth;
 mod builder;
 mod context;
 mod control;

@@ -11,6 +11,7 @@ mod errors;
 mod fan;
 mod map;
 mod panics;
+mod pipeline;
 mod pool;
 mod retry;
 mod soak;

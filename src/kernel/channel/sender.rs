@@ -86,8 +86,8 @@ impl<T> Sender<T> {
         self.shared.state.lock().is_closed()
     }
 
-    /// Flushes and puts one item more in, although there may be no room: then the oldest item that nobody has taken is
-    /// evicted and returned; `item` itself, if receivers have taken all or have left.
+    /// Collects an item if there is room for it. Else flushes, and queues it in the place that this brings or in that of the oldest
+    /// item that nobody has taken, which is evicted and returned; `item` itself, if receivers have taken all or have left.
     pub(crate) fn push_evicting(&mut self, item: T) -> Option<T> {
         if self.room > 0 {
             self.push(item);

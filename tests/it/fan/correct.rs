@@ -1,11 +1,12 @@
 //! Competing branches and branches by key: each item once, in order, within the bound.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flowgate::fan::Ended;
 use flowgate::{Branch, fan_out, partition_by};
 use futures::future::join_all;
-use futures::{Stream as _, StreamExt as _, poll, stream};
+use futures::{FutureExt as _, Stream as _, StreamExt as _, poll, stream};
 
 use super::source;
 use crate::support::{ms, on_both_runtimes, settle, soon, until};
@@ -130,6 +131,33 @@ async fn a_lone_item_is_not_held_back() {
         settle().await;
         assert_eq!(poll!(branches[0].next()), std::task::Poll::Ready(Some(item)));
     }
+}
+
+/// A source that is always ready and computes for long: its items are handed over one by one.
+///
+/// Seen to fail: batches that grow whatever the source takes for them.
+#[test]
+fn an_item_does_not_wait_for_those_behind_it() {
+    let runtime = crate::support::threads(1);
+    let inside = runtime.enter();
+    let gate = Arc::new(std::sync::Barrier::new(2));
+    let source = gate.clone();
+    // The source goes on to its next item only when the reader has had the last one.
+    let items = stream::iter(0..20_u64).map(move |item| {
+        std::thread::sleep(ms(1));
+        source.wait();
+        item
+    });
+    let mut branch = fan_out(items, 1, 64).unwrap().pop().unwrap();
+    drop(inside);
+    let mut seen = Vec::new();
+    for item in 0..20 {
+        gate.wait();
+        if item > 0 {
+            seen.push(branch.next().now_or_never().flatten());
+        }
+    }
+    assert!(seen.into_iter().eq((0..19).map(Some)), "each was there before the source began the next");
 }
 
 /// The branches of two runtimes' tasks: the pump runs on the one that it was started on.

@@ -5,6 +5,7 @@
 
 pub(crate) mod counted;
 pub(crate) mod drop_at;
+pub(crate) mod fans;
 pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod ledger;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod bad_input_table;
 mod cache;
 mod config;
 mod connections;

@@ -37,5 +37,6 @@ mod ledger;
 mod patrol;
 mod ready;
 mod running;
+mod sequence;
 mod shard;
 mod timing;

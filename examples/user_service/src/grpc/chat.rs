@@ -76,7 +76,8 @@ impl Room {
     /// Tells the others all that one participant says, up to its end.
     async fn speak(self: Arc<Self>, participant: String, mut speech: Streaming<ChatRequest>) -> Result<(), Status> {
         while let Some(request) = speech.message().await? {
-            let said = Said { participant: participant.clone(), text: check(request)?, at: Some(timestamp(Utc::now())) };
+            let said =
+                Said { participant: participant.clone(), text: check(request)?, at: Some(timestamp(Utc::now())) };
             // An error means that nobody hears, not even the one who speaks: its stream is gone, and so will be this task.
             let _ = self.said.send(Arc::new(said));
         }

@@ -111,14 +111,17 @@ fn too_late() -> Status {
 }
 
 /// Follows the answer to its end: at once where it is a refusal, which has its code in the headers.
-fn finish(response: Response, mut call: Call, deadline: Option<Deadline>, is_endless: bool, phase: PhaseWatch) -> Response {
+fn finish(
+    response: Response,
+    mut call: Call,
+    deadline: Option<Deadline>,
+    is_endless: bool,
+    phase: PhaseWatch,
+) -> Response {
     let (mut parts, body) = response.into_parts();
-    if let Some(status) = refusal(&parts.headers) {
+    if let Some(status) = status_in(&parts.headers) {
         call.code = Some(status.code());
-        if call.code == Some(Code::ResourceExhausted) {
-            // tonic says OUT_OF_RANGE.
-            let _ = status.add_header(&mut parts.headers);
-        }
+        put(&status, &mut parts.headers);
     }
     let until = if is_endless { Phase::Draining } else { Phase::Ending };
     let ending = async move { phase.reached(until).await }.boxed();
@@ -126,13 +129,18 @@ fn finish(response: Response, mut call: Call, deadline: Option<Deadline>, is_end
     Response::from_parts(parts, Body::new(Answer { body, call, deadline, ending, is_endless, is_over: false }))
 }
 
-/// The status of an answer that has no body. tonic's code for a message that is too large is not the one that gRPC has for it.
-fn refusal(headers: &HeaderMap) -> Option<Status> {
+/// The status in headers or trailers. tonic's code for a message that is too large is not the one that gRPC has for it.
+fn status_in(headers: &HeaderMap) -> Option<Status> {
     let status = Status::from_header_map(headers)?;
     Some(match status.code() {
-        Code::OutOfRange => Status::resource_exhausted(status.message()),
+        Code::OutOfRange => Status::resource_exhausted("the message must have at most 4 MiB"),
         _ => status,
     })
+}
+
+fn put(status: &Status, headers: &mut HeaderMap) {
+    // Fails for a message that no header can hold; tonic encodes what could not be held.
+    let _ = status.add_header(headers);
 }
 
 /// When the caller loses its interest: up to 8 digits and a unit.
@@ -140,7 +148,8 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
     let Some(given) = headers.get(TIMEOUT) else { return Ok(None) };
     let parse = || {
         let (digits, unit) = given.to_str().ok()?.split_at_checked(given.len().checked_sub(1)?)?;
-        let number = digits.parse::<u32>().ok().filter(|_| digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_digit()))?;
+        let number =
+            digits.parse::<u32>().ok().filter(|_| digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_digit()))?;
         let one = match unit {
             "H" => Duration::from_secs(3600),
             "M" => Duration::from_secs(60),
@@ -203,8 +212,7 @@ struct Answer {
 impl Answer {
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut trailers = HeaderMap::new();
-        // Fails for a message that no header can hold; ours can be held.
-        let _ = status.add_header(&mut trailers);
+        put(status, &mut trailers);
         self.call.code = Some(status.code());
         self.is_over = true;
         self.body = Body::empty();
@@ -229,7 +237,9 @@ impl HttpBody for Answer {
         if this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return this.end(&too_late());
         }
-        if !this.is_endless && let Poll::Ready(status) = this.poll_ending(cx) {
+        if !this.is_endless
+            && let Poll::Ready(status) = this.poll_ending(cx)
+        {
             return this.end(&status);
         }
         let span = this.call.span.clone();
@@ -237,10 +247,10 @@ impl HttpBody for Answer {
         match std::panic::catch_unwind(body) {
             Ok(Poll::Ready(frame)) => {
                 let trailers = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.trailers_ref());
-                if let Some(status) = trailers.and_then(Status::from_header_map) {
-                    this.call.code = Some(status.code());
+                match trailers.and_then(status_in) {
+                    Some(status) => this.end(&status),
+                    None => Poll::Ready(frame),
                 }
-                Poll::Ready(frame)
             }
             Ok(Poll::Pending) if this.is_endless => match this.poll_ending(cx) {
                 Poll::Ready(status) => this.end(&status),

@@ -62,7 +62,11 @@ pub(crate) struct GrpcState {
 pub struct BadDescriptors(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// All services, with the layers around them, and what tells clients whether they are served.
-fn routes(state: GrpcState, options: &Options, phase: server::PhaseWatch) -> Result<(Router, HealthReporter), BadDescriptors> {
+fn routes(
+    state: GrpcState,
+    options: &Options,
+    phase: server::PhaseWatch,
+) -> Result<(Router, HealthReporter), BadDescriptors> {
     let health = HealthReporter::new();
     let services = [
         proto::FILE_DESCRIPTOR_SET,
@@ -76,9 +80,12 @@ fn routes(state: GrpcState, options: &Options, phase: server::PhaseWatch) -> Res
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let users = users::Service { users: state.users.clone(), room: Arc::clone(&state.room), stall: options.write_timeout };
+    let users =
+        users::Service { users: state.users.clone(), room: Arc::clone(&state.room), stall: options.write_timeout };
     let routes = Routes::new(UserServiceServer::new(users).max_decoding_message_size(MAX_MESSAGE))
-        .add_service(tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(health.clone())))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(
+            health.clone(),
+        )))
         .add_service(reflection().build_v1().map_err(|error| BadDescriptors(error.into()))?)
         .add_service(reflection().build_v1alpha().map_err(|error| BadDescriptors(error.into()))?);
     let shared = layer::Shared::new(state, methods, options, phase);

@@ -39,10 +39,7 @@ impl UserService for Service {
 
     type ListUsersStream = Answer<User>;
 
-    async fn list_users(
-        &self,
-        request: Request<ListUsersRequest>,
-    ) -> Result<Response<Self::ListUsersStream>, Status> {
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<Self::ListUsersStream>, Status> {
         let ListUsersRequest { limit, offset } = request.into_inner();
         if limit == Some(0) {
             return Err(AppError::from(Invalid::one("limit", "must be 1 or more")).into());

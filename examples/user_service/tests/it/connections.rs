@@ -48,7 +48,6 @@ async fn an_idle_connection_is_closed() {
     app.must_be_well().await;
 }
 
-// Seen to fail: with one timer for both, the header's connection lives for as long as an idle one may.
 #[tokio::test]
 async fn a_header_has_less_time_than_a_connection_may_be_idle() {
     let (short, long) = (Duration::from_millis(200), Duration::from_secs(600));
@@ -79,7 +78,6 @@ async fn a_header_has_less_time_than_a_connection_may_be_idle() {
     app.must_be_well().await;
 }
 
-// Seen to fail: with the timer of an idle connection left running, the answer never comes.
 #[tokio::test]
 async fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
     let stub = Stub::held();

@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -86,24 +86,60 @@ fn report(
     }
 }
 
-fn lines(rejected: Vec<Rejection>) -> String {
-    let lines = rejected.into_iter().map(|Rejection { line, error }| {
-        let (code, message, _) = error.into_parts();
-        json!({ "line": line, "error": { "code": code.as_str(), "message": message } }).to_string() + "\n"
-    });
-    lines.collect()
+/// What callers are told of an error.
+#[derive(Serialize)]
+struct Told {
+    code: &'static str,
+    message: String,
 }
 
-/// The totals. Of an import that ended early they hold for all lines before `from`.
-fn last_line(summary: &Summary) -> String {
-    let mut line = json!({ "imported": summary.imported, "rejected": summary.rejected });
-    if let Some((failure, from)) = &summary.failure {
-        tracing::warn!(from, "import ended early: {failure}");
-        let (code, message) = failure.told();
-        line["from"] = json!(from);
-        line["error"] = json!({ "code": code.as_str(), "message": message });
+#[derive(Serialize)]
+struct RejectedLine {
+    line: u64,
+    error: Told,
+}
+
+/// Of an import that ended early, the numbers hold for all lines before `from`.
+#[derive(Serialize)]
+struct LastLine {
+    imported: u64,
+    rejected: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Told>,
+}
+
+impl Told {
+    fn new((code, message): (Code, String)) -> Self {
+        Self { code: code.as_str(), message }
     }
-    line.to_string() + "\n"
+}
+
+fn lines(rejected: Vec<Rejection>) -> String {
+    let told = |error: AppError| Told::new((error.code(), error.to_string()));
+    rejected
+        .into_iter()
+        .map(|Rejection { line, error }| json_line(&RejectedLine { line, error: told(error) }))
+        .collect()
+}
+
+fn last_line(summary: &Summary) -> String {
+    let Summary { imported, rejected, failure } = summary;
+    if let Some((failure, from)) = failure {
+        tracing::warn!(from, "import ended early: {failure}");
+    }
+    json_line(&LastLine {
+        imported: *imported,
+        rejected: *rejected,
+        from: failure.as_ref().map(|(_, from)| *from),
+        error: failure.as_ref().map(|(failure, _)| Told::new(failure.told())),
+    })
+}
+
+/// Numbers and text always serialize.
+fn json_line(line: &impl Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_default() + "\n"
 }
 
 /// Nothing was stored or rejected.

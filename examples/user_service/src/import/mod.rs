@@ -7,30 +7,26 @@
 //! One batch is inserted at a time and in order: of two rows with one email the first wins, whichever batches they are in.
 //! The pipeline takes a piece of the body only when there is room for its lines, so the sender is as fast as the database.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_stream::stream;
 use flowgate::pipeline::{Monitor, Snapshot};
 use flowgate::{Attempt, Batch, Par, Pipeline, PipelineError, Running};
 use futures_util::{Stream, StreamExt};
-use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::domain::{NewUser, User};
+use self::rows::{Line, Row, Rows, lines, parse, validate};
 use crate::error::{AppError, Code, chain};
-use crate::json;
 use crate::metrics::Figure;
 use crate::notify::Notifications;
 use crate::repository::{BatchError, UserRepository};
 
-/// Bytes in a line, at most; of a longer one nothing is held.
-const MAX_LINE: usize = 16 * 1024;
 /// Rows in a transaction, at most.
 const BATCH: usize = 500;
 /// A batch that is not full waits no longer than this for its next row.
@@ -53,22 +49,6 @@ struct Shared {
     refused: AtomicU64,
     rows: Rows,
     given_up: AtomicU64,
-}
-
-/// What was done with rows.
-#[derive(Debug, Default)]
-struct Rows {
-    taken: AtomicU64,
-    imported: AtomicU64,
-    rejected: AtomicU64,
-}
-
-impl Rows {
-    /// Taken and not done with. Ordering: Relaxed here and below, counts that publish nothing else.
-    fn in_flight(&self) -> u64 {
-        let done = self.imported.load(Ordering::Relaxed) + self.rejected.load(Ordering::Relaxed);
-        self.taken.load(Ordering::Relaxed).saturating_sub(done)
-    }
 }
 
 /// What became of everything that imports had taken.
@@ -402,101 +382,4 @@ impl From<Failure> for AppError {
 
 fn stopped() -> AppError {
     AppError::new(Code::Unavailable, Failure::Stopped.to_string())
-}
-
-/// A line of the body.
-struct Line {
-    number: u64,
-    text: Result<Vec<u8>, AppError>,
-}
-
-/// A line as a user, or why it is none.
-struct Row {
-    line: u64,
-    user: Result<User, AppError>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    name: String,
-    email: String,
-}
-
-fn parse(text: &[u8]) -> Result<Input, AppError> {
-    std::str::from_utf8(text).map_err(|_| AppError::new(Code::InvalidInput, "line: must be UTF-8"))?;
-    json::parse("line", text)
-}
-
-fn validate(input: Input) -> Result<User, AppError> {
-    Ok(NewUser::new(&input.name, &input.email)?.into_user())
-}
-
-/// The lines of a body that are not blank. What ends it early is left with the import, and the line that it broke off
-/// in is not handed on.
-fn lines<B: AsRef<[u8]> + Send>(
-    body: impl Stream<Item = Result<B, AppError>> + Send,
-    place: Arc<Place>,
-) -> impl Stream<Item = Line> + Send {
-    stream! {
-        let mut body = pin!(body);
-        let mut stop = place.imports.0.stop.subscribe();
-        let (mut held, mut number) = (Held::default(), 1);
-        loop {
-            let piece = tokio::select! {
-                biased;
-                // An error means the same: nobody is left to say so.
-                _ = stop.wait_for(|stop| *stop) => Some(Err(Failure::Stopped)),
-                piece = body.next() => piece.map(|piece| piece.map_err(Failure::Body)),
-            };
-            match piece {
-                Some(Ok(piece)) => for part in piece.as_ref().split_inclusive(|byte| *byte == b'\n') {
-                    held.push(part);
-                    if part.ends_with(b"\n") {
-                        if let Some(text) = held.take() {
-                            place.count(|rows| &rows.taken, 1);
-                            yield Line { number, text };
-                        }
-                        number += 1;
-                    }
-                },
-                Some(Err(failure)) => {
-                    *place.failure() = Some(failure);
-                    return;
-                }
-                None => break,
-            }
-        }
-        if let Some(text) = held.take() {
-            place.count(|rows| &rows.taken, 1);
-            yield Line { number, text };
-        }
-    }
-}
-
-/// The beginning of a line, or that it is too long.
-#[derive(Default)]
-struct Held {
-    text: Vec<u8>,
-    is_too_long: bool,
-}
-
-impl Held {
-    fn push(&mut self, part: &[u8]) {
-        self.is_too_long |= self.text.len() + part.trim_ascii_end().len() > MAX_LINE;
-        if self.is_too_long {
-            self.text = Vec::new();
-        } else {
-            self.text.extend_from_slice(part);
-        }
-    }
-
-    /// The line is whole; `None` when it is blank.
-    fn take(&mut self) -> Option<Result<Vec<u8>, AppError>> {
-        let Self { text, is_too_long } = std::mem::take(self);
-        if is_too_long {
-            return Some(Err(AppError::new(Code::InvalidInput, format!("line: must have at most {MAX_LINE} bytes"))));
-        }
-        (!text.trim_ascii().is_empty()).then_some(Ok(text))
-    }
 }

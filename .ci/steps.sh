@@ -54,9 +54,25 @@ finish() {
     ((status == 0)) || fail "it ended with status $status"
 }
 
+# have_postgres: whether the service's tests will find one to start, in PATH or in Debian's versioned folders.
+have_postgres() {
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+# Installs it where that can be done without asking anybody. The tests fail where it cannot be had.
+need_postgres() {
+    have_postgres && return
+    if ((EUID == 0)) && command -v apt-get >/dev/null; then
+        echo "PostgreSQL is missing; installing it"
+        # A failure is told by the tests, which then find none.
+        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql; } || true
+    fi
+}
+
 # The command that the README names. Everything else comes after it.
 step_test() {
-    cargo test
+    need_postgres
+    FLOWGATE_REQUIRE_POSTGRES=1 cargo test
 }
 
 # The lock file is what was committed: no step had to change it.
@@ -120,6 +136,12 @@ step_examples() {
     timeout "$PATIENCE" "$target/debug/examples/concurrent_map" README.md CHANGELOG.md
     timeout "$PATIENCE" "$target/debug/examples/keyed_lanes"
     timeout "$PATIENCE" "$target/debug/examples/crawl" src
+    timeout "$PATIENCE" "$target/debug/examples/fan_out_fan_in" src
+    timeout "$PATIENCE" "$target/debug/examples/broadcast" README.md >"$log"
+    grep -q '^README.md: crc32 [0-9a-f]*, [0-9]* words; the preview showed ' "$log" || fail "the broadcast lost a leg"
+    timeout "$PATIENCE" "$target/debug/examples/pipeline" >"$log"
+    grep -q '^completed after .*: 5000 taken, 4995 settled, 5 filtered$' "$log" || { cat "$log"; fail "the pipeline lost lines"; }
+    grep -q '^flowchart LR$' "$log" || fail "the pipeline drew no picture"
     start "$log" "$target/debug/examples/graceful_shutdown"
     wait_for "$log" . "$started"
     kill -INT "$started"
@@ -136,23 +158,44 @@ step_service() {
     cargo build -p flowgate-user-service --example user_service
     HTTP_ADDR=127.0.0.1:0 DATABASE_URL="sqlite:$folder/users.db" \
         start "$log" "$target/debug/examples/user_service"
-    wait_for "$log" '127\.0\.0\.1:[1-9][0-9]*' "$started"
-    address=$(grep -Eo '127\.0\.0\.1:[1-9][0-9]*' "$log" | head -n 1)
-    http_status "$address" /health | grep -qx 200 || fail "GET /health on $address does not answer 200"
-    http_status "$address" /ready | grep -qx 200 || fail "GET /ready on $address does not answer 200"
+    wait_for "$log" 'listening on http://127\.0\.0\.1:[1-9][0-9]*' "$started"
+    address=$(sed -n 's|.*listening on http://\(127\.0\.0\.1:[0-9]*\).*|\1|p' "$log" | head -n 1)
+    expect_status 200 "$address" /health
+    expect_status 200 "$address" /ready
+    expect_status 401 "$address" /api/v1/users
+    expect_status 200 "$address" /api/v1/users 'Authorization: Bearer dev-token'
+    http_get "$address" /metrics | sed '1,/^.$/d' >"$folder/metrics"
     kill -TERM "$started"
     finish "$log" "$started"
-    rm -r "$log" "$folder"
+    rm "$log"
+    grep -q '^http_requests_total{' "$folder/metrics" || fail "GET /metrics does not count requests"
+    find_promtool "$folder"
+    "$promtool" check metrics <"$folder/metrics"
+    rm -r "$folder"
 }
 
-# http_status HOST:PORT PATH: the status of a GET request; bash speaks TCP, so no client is needed.
-http_status() {
-    local line
+# find_promtool FOLDER: its path is in $promtool: as installed, else out of Debian's package, unpacked into the folder.
+find_promtool() {
+    promtool=$(command -v promtool || true)
+    [[ -z $promtool ]] || return 0
+    (cd "$1" && apt-get download prometheus && dpkg -x prometheus_*.deb .) >&2 ||
+        skip "promtool is not installed and Debian's package cannot be had: /metrics is unchecked"
+    promtool=$1/usr/bin/promtool
+}
+
+# http_get HOST:PORT PATH [HEADER]: the answer to a GET request; bash speaks TCP, so no client is needed.
+http_get() {
     exec 3<>"/dev/tcp/${1%:*}/${1##*:}"
-    printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$2" "$1" >&3
-    IFS= read -r -t "$PATIENCE" line <&3
+    printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n' "$2" "$1" "${3:+$3$'\r\n'}" >&3
+    timeout "$PATIENCE" cat <&3
     exec 3>&-
-    [[ $line =~ ^HTTP/1\.1\ ([0-9]{3}) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+# expect_status STATUS HOST:PORT PATH [HEADER]: fails unless a GET request is answered with that status.
+expect_status() {
+    local seen
+    seen=$(http_get "${@:2}" | sed -n '1s|^HTTP/1\.1 \([0-9]*\).*|\1|p')
+    [[ $seen == "$1" ]] || fail "GET $3 on $2 is answered with ${seen:-nothing}, not with $1"
 }
 
 # Every bench still runs, and `ratios` prints its table. The figures of a shared machine are not judged here.

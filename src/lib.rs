@@ -16,6 +16,8 @@
 //! | load what is missing once, however many ask for it | [`ConcurrentMap::get_or_load`] |
 //! | bound retries over everything that talks to one dependency | a [`RetryBudget`], shared by policies |
 //! | send a stream through stages, some of them parallel, in order or not, and account for every item | [`Pipeline`] |
+//! | deal a stream out to competing branches, by key, or to all of them | [`fan_out`], [`partition_by`], [`broadcast`] |
+//! | read many streams as one: as they come, in turn, or sorted | [`fan_in`], [`merge_sorted_by`] |
 //! | share a map between tasks, with entries that may expire | [`ConcurrentMap`] |
 //!
 //! # Where to read on
@@ -27,6 +29,7 @@
 
 mod contain;
 pub mod docs;
+pub mod fan;
 mod kernel;
 pub mod map;
 pub mod pipeline;
@@ -35,6 +38,10 @@ pub mod retry;
 mod rt;
 mod shim;
 
+pub use fan::{
+    Branch, Ended, FanIn, InvalidFan, Leg, MergeSorted, Merged, OnLag, broadcast, fan_in, fan_out, merge_sorted_by,
+    partition_by,
+};
 pub use map::{
     Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, Equivalent, InvalidMap, LoadError, LoadSource, Loaded,
     MapFull, Ticker,

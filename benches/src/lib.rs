@@ -17,11 +17,13 @@ pub mod allocs;
 pub mod args;
 pub mod book;
 pub mod case;
+pub mod fan;
 pub mod harness;
 pub mod json;
 pub mod latency;
 pub mod machine;
 pub mod map;
+pub mod pipeline;
 pub mod pool;
 pub mod report;
 pub mod setup;
@@ -32,5 +34,7 @@ pub mod stats;
 pub fn cases() -> Vec<case::Case> {
     let mut cases = pool::cases();
     cases.extend(map::cases());
+    cases.extend(fan::cases());
+    cases.extend(pipeline::cases());
     cases
 }

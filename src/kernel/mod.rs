@@ -15,19 +15,23 @@
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 //! | [`gate`] | how many items are inside a pipeline, and how much they weigh |
 //! | [`flight`] | one load of one key, and whoever waits for it |
+//! | [`sequence`] | which of many numbered items may go next |
 //! | [`waits`] | which flight waits for which, without a circle |
+//! | [`ready`] | which of many inputs of one consumer have been woken |
 //! | [`shard`] | one part of a concurrent map: a table, a lock, deadlines, and the loads under way |
 
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
-#[allow(dead_code, reason = "the stages and branches that stand on it follow")]
+#[allow(dead_code, reason = "what pipelines ask a channel about its state")]
 pub(crate) mod channel;
 pub(crate) mod crew;
 pub(crate) mod engine;
 pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod inbox;
+pub(crate) mod ready;
+pub(crate) mod sequence;
 pub(crate) mod shard;
 pub(crate) mod slab;
 pub(crate) mod waits;

@@ -98,7 +98,20 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
+        if self.entrance.is_none() {
+            return self.project().input.poll_next(cx);
+        }
+        self.poll_bounded(cx)
+    }
+}
+
+impl<S, T> Bounded<S, T>
+where
+    S: Stream<Item = Envelope<T>>,
+{
+    fn poll_bounded(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = self.project();
         let Some(entrance) = this.entrance else { return this.input.poll_next(cx) };
         if let Some(envelope) = ready!(entrance.poll_admit(cx.waker())) {

@@ -6,7 +6,7 @@ use crate::contain::{contain, discard};
 use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A run of fused stages: their panics become failures, and what they hold is let go at their end.
 pub(super) struct Contained<S> {
@@ -23,6 +23,42 @@ impl<S> Contained<S> {
     /// Lets everything go that is inside.
     pub(super) fn end(&mut self) {
         discard(self.input.take());
+    }
+}
+
+impl<S: Stream> Contained<S> {
+    /// Gives items to `take` while they come without a wait, at most so many: ready once it had them all, or at the end, and
+    /// then `false`.
+    pub(super) fn poll_several(
+        &mut self,
+        items: usize,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(S::Item),
+    ) -> Poll<bool> {
+        let mut left = items;
+        loop {
+            let Some(input) = &mut self.input else { return Poll::Ready(false) };
+            let polled = contain(|| {
+                while left > 0 {
+                    let Some(item) = ready!(input.as_mut().poll_next(cx)) else { return Poll::Ready(false) };
+                    left -= 1;
+                    take(item);
+                }
+                Poll::Ready(true)
+            });
+            match polled {
+                Ok(Poll::Ready(false)) => {
+                    self.end();
+                    return Poll::Ready(false);
+                }
+                Ok(polled) => return polled,
+                Err(payload) => {
+                    if !self.run.panicked(payload) {
+                        self.end();
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -328,15 +328,18 @@ where
             if let Some(Parts { mut left, ticket, fresh }) = this.parts.take() {
                 let blame = Blame::of_item(this.node, ticket);
                 let next = left.next();
+                let Some(value) = next else {
+                    drop(left);
+                    let ticket = blame.clear();
+                    this.node.filtered.add_alone(u64::from(fresh));
+                    this.run.settle(ticket, Fate::Filtered);
+                    continue;
+                };
                 let ticket = blame.clear();
-                if let Some(value) = next {
-                    this.node.out.add_alone(1);
-                    let part = ticket.split();
-                    *this.parts = Some(Parts { left, ticket, fresh: false });
-                    return Poll::Ready(Some(Envelope::with(value, part)));
-                }
-                this.node.filtered.add_alone(u64::from(fresh));
-                this.run.settle(ticket, Fate::Filtered);
+                this.node.out.add_alone(1);
+                let part = ticket.split();
+                *this.parts = Some(Parts { left, ticket, fresh: false });
+                return Poll::Ready(Some(Envelope::with(value, part)));
             }
             let Some(envelope) = ready!(this.input.as_mut().poll_next(cx)) else { return Poll::Ready(None) };
             let (value, ticket) = envelope.into_parts();

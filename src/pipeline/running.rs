@@ -3,7 +3,6 @@
 use super::control::StageControl;
 use super::envelope::Envelope;
 use super::error::{BoxError, Cause, PipelineError};
-use super::ledger::Fate;
 use super::node::Edge;
 use super::report::Report;
 use super::scope::{Run, Scope};
@@ -67,12 +66,9 @@ impl<Out> Running<Out> {
         }
         let polled = self.items.poll_next(cx.waker());
         match &polled {
-            // Those with tickets count when they are acknowledged.
-            Poll::Ready(Some(_)) if !self.run().ledger.tracked => {
-                self.run().ledger.settle_untracked(Fate::Settled, 1);
-            }
+            Poll::Ready(Some(_)) => self.run().ledger.yielded(),
             Poll::Ready(None) => self.ended = true,
-            Poll::Ready(Some(_)) | Poll::Pending => {}
+            Poll::Pending => {}
         }
         polled
     }

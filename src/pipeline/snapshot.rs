@@ -115,7 +115,7 @@ pub enum Bottleneck {
 impl Snapshot {
     pub(super) fn of(run: &Run, output: Option<&Arc<Edge>>) -> Self {
         let nodes = run.nodes();
-        let taken = run.ledger.taken.0.get();
+        let taken = run.ledger.taken.get();
         let now = rt::now();
         let elapsed = now.saturating_duration_since(run.started);
         let queue = |edge: &Edge| {

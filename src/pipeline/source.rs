@@ -69,6 +69,7 @@ impl<T, S, N> Source<T, S, N> {
         Self { input: Some(Box::pin(input)), run, closing, of: PhantomData }
     }
 
+    #[cold]
     fn end<I>(&mut self) -> Poll<Option<I>> {
         discard(self.input.take());
         Poll::Ready(None)
@@ -85,6 +86,7 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = &mut *self;
         // Ordering: Relaxed. Who closes and must know that nothing is taken afterwards waits for the end of the run.
@@ -102,8 +104,7 @@ where
                 this.end()
             }
             Some(Ok(envelope)) => {
-                // At once: what is behind may be full, and then nobody comes by to do it later.
-                this.run.ledger.taken.0.add_alone(1);
+                this.run.ledger.taken.add_alone(1);
                 let (value, upstream) = envelope.into_parts();
                 Poll::Ready(Some(Envelope::with(value, this.run.ledger.ticket(upstream))))
             }

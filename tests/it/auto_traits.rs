@@ -7,6 +7,9 @@ use std::marker::PhantomPinned;
 use std::rc::Rc;
 use std::sync::MutexGuard;
 
+use futures::stream::Empty;
+
+use flowgate::fan::{Ended, InputId};
 use flowgate::map::{Iter, Keys, RandomState, Values};
 use flowgate::{
     Attempt, AttemptInfo, Backoff, BatchError, BatchRefusal, BuildError, CancelOnDrop, Cx, Decision, Exhausted,
@@ -15,6 +18,7 @@ use flowgate::{
     SubmitError, Task, TaskError, TaskHandle, TaskPanic, TaskPool, TaskPoolBuilder, TaskReport, TaskScope, Totals,
     TryJoin, Verdict, WeakPool, WeakTaskPool, WorkerPool, WorkerPoolBuilder, WouldDeadlock,
 };
+use flowgate::{Branch, FanIn, InvalidFan, Leg, MergeSorted, Merged, OnLag};
 use flowgate::{Compute, Computed, ConcurrentMap, ConcurrentMapBuilder, InvalidMap, MapFull, Ticker};
 
 /// `Send + Sync`.
@@ -118,6 +122,13 @@ assert_not!(Send: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Stays>, Concur
 assert_not!(Sync: ConcurrentMap<Stays, Both>, ConcurrentMap<Both, Shares>, ConcurrentMap<Both, Both, Moves>,
     MapFull<Both, Moves>, Compute<Moves>, Computed<Moves>, Iter<'static, Both, Moves, RandomState>);
 assert_all!(Clone: ConcurrentMap<Stays, Stays, Stays>, Ticker, InvalidMap, Compute<Both>, Computed<Both>);
+
+// What a fan hands out owns its items: it can go where they can, and be polled by value whatever they are.
+assert_all!(Send, Sync, Unpin: InvalidFan, Ended, Leg, OnLag, FanIn, InputId, Branch<Both>, Branch<Pinned>);
+assert_all!(Send, Unpin: Branch<Moves>, Merged<Branch<Moves>>, Merged<Empty<Pinned>>, MergeSorted<Empty<Pinned>, fn()>, MergeSorted<Empty<Moves>, Moves>);
+assert_not!(Send: Branch<Stays>, Branch<Shares>, Merged<Empty<Stays>>, MergeSorted<Empty<Stays>, fn()>,
+    MergeSorted<Empty<Both>, Stays>);
+assert_not!(Sync: Branch<Stays>, Branch<Moves>);
 
 // A policy is shared whatever its errors are.
 assert_all!(Send, Sync, Clone: RetryPolicy<Both>, RetryPolicy<Moves>, RetryPolicy<Stays>);

@@ -8,8 +8,10 @@
 
 mod auto_traits;
 mod errors;
+mod fan;
 mod map;
 mod panics;
+mod pipeline;
 mod pipeline_limits;
 mod pool;
 mod retry;

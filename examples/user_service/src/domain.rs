@@ -42,23 +42,50 @@ impl NewUser {
     /// Checks both fields and names every one that is wrong.
     pub fn new(name: &str, email: &str) -> Result<Self, Invalid> {
         let name = name.trim();
-        let faults: Vec<_> =
-            [check_name(name).map(|reason| ("name", reason)), check_email(email).map(|reason| ("email", reason))]
-                .into_iter()
-                .flatten()
-                .collect();
-        if faults.is_empty() {
-            Ok(Self { name: name.to_owned(), email: email.to_ascii_lowercase() })
-        } else {
-            Err(Invalid(faults))
-        }
+        let faults =
+            [check_name(name).map(|reason| ("name", reason)), check_email(email).map(|reason| ("email", reason))];
+        Invalid::unless_empty(faults)?;
+        Ok(Self { name: name.to_owned(), email: email.to_ascii_lowercase() })
     }
 
     /// The user that this input makes, created now under a fresh id.
     #[must_use]
     pub fn into_user(self) -> User {
-        let now = Utc::now().trunc_subsecs(6);
+        let now = now();
         User { id: Uuid::now_v7(), name: self.name, email: self.email, created_at: now, updated_at: now }
+    }
+}
+
+/// The checked change to a user: what is `None` stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserChange {
+    name: Option<String>,
+    email: Option<String>,
+}
+
+impl UserChange {
+    /// Checks the fields that are given and names every one that is wrong. At least one must be given.
+    pub fn new(name: Option<&str>, email: Option<&str>) -> Result<Self, Invalid> {
+        let name = name.map(str::trim);
+        let faults = [
+            name.and_then(check_name).map(|reason| ("name", reason)),
+            email.and_then(check_email).map(|reason| ("email", reason)),
+            (name.is_none() && email.is_none()).then_some(("body", "must give a name or an email")),
+        ];
+        Invalid::unless_empty(faults)?;
+        Ok(Self { name: name.map(str::to_owned), email: email.map(str::to_ascii_lowercase) })
+    }
+
+    /// The new name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The new email, in lower case.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
     }
 }
 
@@ -92,6 +119,12 @@ impl Page {
     }
 }
 
+/// The time, in the whole microseconds that every database keeps.
+#[must_use]
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
 /// The fields that were refused, each with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(Vec<(&'static str, &'static str)>);
@@ -101,6 +134,11 @@ impl Invalid {
     #[must_use]
     pub fn one(field: &'static str, reason: &'static str) -> Self {
         Self(vec![(field, reason)])
+    }
+
+    fn unless_empty(faults: impl IntoIterator<Item = Option<(&'static str, &'static str)>>) -> Result<(), Self> {
+        let faults: Vec<_> = faults.into_iter().flatten().collect();
+        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
     }
 
     /// The names of the refused fields.

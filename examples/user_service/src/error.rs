@@ -2,18 +2,25 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::sync::Arc;
 
 /// What went wrong, in the words that every edge of the service shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The caller sent something that no retry will make right.
     InvalidInput,
+    /// The caller did not say who it is, or not convincingly.
+    Unauthorized,
     /// There is no such thing.
     NotFound,
     /// The request contradicts what is stored.
     Conflict,
+    /// The caller asks too often.
+    RateLimited,
     /// The service cannot answer now; a later try may succeed.
     Unavailable,
+    /// The work was given up when its time was over.
+    Timeout,
     /// A fault of the service itself.
     Internal,
 }
@@ -24,9 +31,12 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidInput => "INVALID_INPUT",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::Timeout => "TIMEOUT",
             Self::Internal => "INTERNAL",
         }
     }
@@ -58,10 +68,26 @@ impl AppError {
         }
     }
 
+    /// Work that was given up when its time was over: the caller learns that much, the log learns the cause.
+    #[must_use]
+    pub fn timeout(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            code: Code::Timeout,
+            message: "the service took too long and gave up".into(),
+            source: Some(cause.into()),
+        }
+    }
+
     /// A fault of the service: the caller learns that much, the log learns the cause.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { code: Code::Internal, message: "internal error".into(), source: Some(cause.into()) }
+    }
+
+    /// The same error for one of several who wait for one operation.
+    #[must_use]
+    pub fn shared(error: &Arc<Self>) -> Self {
+        Self { code: error.code, message: error.message.clone(), source: Some(Box::new(Arc::clone(error))) }
     }
 
     /// What kind of error this is.

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flowgate::{Attempt, BuildError, JobError, Report, RetryPolicy, Shutdown, WorkerPool, WouldDeadlock};
+use flowgate::{Attempt, BuildError, JobError, PoolStats, Report, RetryPolicy, Shutdown, WorkerPool, WouldDeadlock};
 use uuid::Uuid;
 
 use crate::domain::User;
 use crate::error::chain;
+use crate::metrics::Figure;
 
 /// Sends messages to users.
 #[async_trait]
@@ -114,6 +115,27 @@ impl Notifications {
     pub fn refused(&self) -> u64 {
         // Ordering: Relaxed, as where it is counted.
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What the pool counts about itself, all of one moment.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let PoolStats { queued, running, parked, concurrency, totals, .. } = self.pool.stats();
+        let lost =
+            totals.panicked + totals.timed_out + totals.cancelled + totals.shed + totals.aborted + totals.returned;
+        vec![
+            Figure::gauge("notifications_concurrency", "Welcomes that may be sent at a time.", concurrency),
+            Figure::gauge("notifications_queued", "Welcomes that wait to be sent.", queued),
+            Figure::gauge("notifications_running", "Welcomes that are being sent.", running),
+            Figure::gauge("notifications_parked", "Welcomes that wait for their next attempt.", parked),
+            Figure::counter("notifications_accepted_total", "Welcomes that were taken over.", totals.accepted),
+            Figure::counter("notifications_succeeded_total", "Welcomes that were sent.", totals.succeeded),
+            Figure::counter("notifications_failed_total", "Welcomes that were given up.", totals.failed),
+            Figure::counter("notifications_lost_total", "Welcomes that ended in another way.", lost),
+            Figure::counter("notifications_attempts_total", "Attempts to send a welcome.", totals.attempts),
+            Figure::counter("notifications_retries_total", "Attempts after the first.", totals.retries),
+            Figure::counter("notifications_refused_total", "Welcomes that found the queue full.", self.refused()),
+        ]
     }
 
     /// Takes nothing more, finishes what it can within `limit`, and reports the rest.

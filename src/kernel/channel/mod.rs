@@ -56,7 +56,7 @@ use std::task::Waker;
 /// A channel for `capacity` items, 1 or more, whose ends wake each other with `wake`, never under the lock;
 /// it must not panic.
 ///
-/// A receiver takes all that is there, unless [`Receiver::take_at_most`] says less.
+/// A receiver takes all of its share, unless [`Receiver::take_at_most`] says less.
 pub(crate) fn channel<T>(capacity: usize, wake: fn(Waker)) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel without a place moves nothing");
     let mut places = Slab::new();
@@ -66,7 +66,6 @@ pub(crate) fn channel<T>(capacity: usize, wake: fn(Waker)) -> (Sender<T>, Receiv
         free: 0,
         taken: 0,
         capacity,
-        chunk: usize::MAX,
         ended: false,
         sender: None,
         for_room: false,
@@ -96,8 +95,6 @@ struct State<T> {
     /// The places of all receivers.
     taken: usize,
     capacity: usize,
-    /// The most that a receiver takes at once.
-    chunk: usize,
     ended: bool,
     /// The sender's, while it waits.
     sender: Option<Waker>,
@@ -125,10 +122,10 @@ impl<T> State<T> {
         debug_assert_eq!(*room + self.items.len() + self.taken, self.capacity, "invariant 1");
     }
 
-    /// How many items the receiver that comes now may take: its share of them, at least one if there is one.
+    /// How many of the items are the share of one receiver: at least one, if there is one.
     #[inline]
     fn share(&self) -> usize {
-        self.items.len().div_ceil(self.places.len().max(1)).min(self.chunk)
+        self.items.len().div_ceil(self.places.len().max(1))
     }
 
     /// Takes off the list those receivers for which there is an item.

@@ -17,6 +17,8 @@ pub(crate) struct Receiver<T> {
     held: usize,
     /// At how many items left it gives places back.
     mark: usize,
+    /// The most that it takes at once.
+    chunk: usize,
 }
 
 /// What taking came to.
@@ -35,7 +37,7 @@ struct Wakers {
 
 impl<T> Receiver<T> {
     pub(super) fn new(shared: Arc<Shared<T>>, place: Key) -> Self {
-        Self { shared, place: Some(place), local: VecDeque::new(), held: 0, mark: 0 }
+        Self { shared, place: Some(place), local: VecDeque::new(), held: 0, mark: 0, chunk: usize::MAX }
     }
 
     /// One receiver more: each item goes to one of them.
@@ -43,9 +45,16 @@ impl<T> Receiver<T> {
         Self::new(self.shared.clone(), self.shared.state.lock().places.insert(None))
     }
 
-    /// Lets each receiver of the channel take no more than so many items at once, 1 or more.
-    pub(crate) fn take_at_most(&self, items: usize) {
-        self.shared.state.lock().chunk = items.max(1);
+    /// Lets it take no more than so many items at once, 1 or more.
+    #[inline]
+    pub(crate) fn take_at_most(&mut self, items: usize) {
+        self.chunk = items.max(1);
+    }
+
+    /// How many items it has taken and not yielded.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.local.len()
     }
 
     /// The next item, `None` at the end. Items that another receiver has taken do not delay the end; should it leave without
@@ -66,7 +75,7 @@ impl<T> Receiver<T> {
         }
         let Some(place) = self.place else { return Poll::Ready(None) };
         let mut state = self.shared.state.lock();
-        let taken = take(&mut self.local, &mut self.held, &mut state, place);
+        let taken = take(&mut self.local, &mut self.held, self.chunk, &mut state, place);
         drop(state);
         match taken {
             Taken::Item(item, wakers) => Poll::Ready(Some(self.yielding(item, wakers))),
@@ -135,7 +144,7 @@ impl<T> Receiver<T> {
         let mut clone = None;
         let mut state = self.shared.state.lock();
         let replaced = loop {
-            match take(&mut self.local, &mut self.held, &mut state, place) {
+            match take(&mut self.local, &mut self.held, self.chunk, &mut state, place) {
                 Taken::Item(item, wakers) => {
                     drop(state);
                     return Poll::Ready(Some(self.yielding(item, wakers)));
@@ -176,9 +185,9 @@ impl<T> Receiver<T> {
 }
 
 /// Takes a receiver's share of the items, and the first of them, whose place is free at once.
-fn take<T>(local: &mut VecDeque<T>, held: &mut usize, state: &mut State<T>, place: Key) -> Taken<T> {
+fn take<T>(local: &mut VecDeque<T>, held: &mut usize, chunk: usize, state: &mut State<T>, place: Key) -> Taken<T> {
     debug_assert!(*held == 0 && local.is_empty(), "invariant 3");
-    let share = state.share();
+    let share = state.share().min(chunk);
     if share == state.items.len() {
         std::mem::swap(local, &mut state.items);
     } else {

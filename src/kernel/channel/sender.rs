@@ -54,7 +54,7 @@ impl<T> Sender<T> {
     /// Hands over what was collected, and learns of new room. Never waits. If no receiver is left, the items stay here:
     /// [`unsent`](Self::unsent) has them.
     pub(crate) fn flush(&mut self) -> Result<(), Closed> {
-        if self.local.is_empty() {
+        if self.local.is_empty() && self.room > 0 {
             return Ok(());
         }
         let mut state = self.shared.state.lock();
@@ -86,8 +86,8 @@ impl<T> Sender<T> {
         self.shared.state.lock().is_closed()
     }
 
-    /// Flushes and puts one item more in, although there may be no room: then the oldest item that nobody has taken is
-    /// evicted and returned; `item` itself, if receivers have taken all or have left.
+    /// Collects an item if there is room for it. Else flushes, and queues it in the place that this brings or in that of the oldest
+    /// item that nobody has taken, which is evicted and returned; `item` itself, if receivers have taken all or have left.
     pub(crate) fn push_evicting(&mut self, item: T) -> Option<T> {
         if self.room > 0 {
             self.push(item);

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use flowgate::{Attempt, JobError, WorkerPool};
 
 use super::{goes_on, message};
+use crate::support::pools::{gated, sized};
 use crate::support::wakers::{Call, Count};
 use crate::support::{Gate, on_both_runtimes, quiet, secs, settle, soon, until};
 
@@ -98,18 +99,7 @@ fn panics() -> Waker {
 #[tokio::test(start_paused = true)]
 async fn a_waker_that_panics_takes_nobody_elses_wake_up_with_it() {
     let gate = Gate::new();
-    let stop = gate.clone();
-    let pool = WorkerPool::<u32, u32, ()>::builder()
-        .concurrency(1)
-        .queue(0)
-        .build(move |job: Attempt<u32>| {
-            let stop = stop.clone();
-            async move {
-                stop.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
+    let pool = gated(sized(1, 0), &gate);
     let handle = pool.try_submit(0).unwrap();
     settle().await;
     let (bad, (count, good)) = (panics(), Count::new());

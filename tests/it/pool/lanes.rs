@@ -7,6 +7,7 @@ use flowgate::retry::{Jitter, RetryPolicy};
 use flowgate::{Attempt, JobError, Shutdown, SubmitError, WorkerPool};
 use tokio::time::Instant;
 
+use crate::support::pools::{Echo, gated};
 use crate::support::{Gate, HOUR, ms, promptly, quiet, secs, settle, soon};
 
 type Seen = Arc<Mutex<Vec<(u8, u32)>>>;
@@ -144,17 +145,7 @@ async fn no_key_starves_another_once_admitted() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_job_makes_way_for_the_next_of_its_key() {
     let gate = Gate::new();
-    let wait = gate.clone();
-    let pool = WorkerPool::<u32, u32, ()>::builder()
-        .concurrency(4)
-        .build(move |job: Attempt<u32>| {
-            let wait = wait.clone();
-            async move {
-                wait.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
+    let pool = gated(Echo::builder().concurrency(4), &gate);
     let handles: Vec<_> = (0..4).map(|job| pool.job(job).key("k").try_submit().unwrap()).collect();
     settle().await;
     assert_eq!((pool.stats().running, pool.stats().queued), (1, 3));

@@ -7,33 +7,13 @@ use flowgate::{Attempt, WorkerPool};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
+use crate::support::pools::{logged, sized};
 use crate::support::{Gate, ms, on_both_runtimes, quiet, secs, settle, soon, until};
-
-type Log = Arc<Mutex<Vec<u32>>>;
-
-/// Notes each start, then waits at the gate.
-fn logged(concurrency: usize, queue: usize, gate: &Gate) -> (WorkerPool<u32, u32, ()>, Log) {
-    let (gate, log) = (gate.clone(), Log::default());
-    let seen = log.clone();
-    let pool = WorkerPool::builder()
-        .concurrency(concurrency)
-        .queue(queue)
-        .build(move |job: Attempt<u32>| {
-            seen.lock().unwrap().push(*job);
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
-    (pool, log)
-}
 
 on_both_runtimes! {
     async fn one_slot_starts_jobs_in_turn() {
         let gate = Gate::new();
-        let (pool, log) = logged(1, 99, &gate);
+        let (pool, log) = logged(sized(1, 99), &gate);
         let handles: Vec<_> = (0..100).map(|job| pool.try_submit(job).unwrap()).collect();
         gate.open();
         // Awaited the other way round, each has its own result.
@@ -45,7 +25,7 @@ on_both_runtimes! {
 
     async fn slots_take_jobs_in_turn() {
         let gate = Gate::new();
-        let (pool, log) = logged(4, 96, &gate);
+        let (pool, log) = logged(sized(4, 96), &gate);
         for job in 0..100 {
             drop(pool.try_submit(job).unwrap());
         }
@@ -67,7 +47,7 @@ on_both_runtimes! {
 #[tokio::test(start_paused = true)]
 async fn waiters_of_both_kinds_stand_in_one_line() {
     let gate = Gate::new();
-    let (pool, log) = logged(1, 0, &gate);
+    let (pool, log) = logged(sized(1, 0), &gate);
     drop(pool.try_submit(0).unwrap());
     let mut tasks = Vec::new();
     for job in 1..=30 {
@@ -95,7 +75,7 @@ async fn waiters_of_both_kinds_stand_in_one_line() {
 #[tokio::test(start_paused = true)]
 async fn whoever_leaves_the_line_is_passed_by() {
     let gate = Gate::new();
-    let (pool, log) = logged(1, 0, &gate);
+    let (pool, log) = logged(sized(1, 0), &gate);
     drop(pool.try_submit(0).unwrap());
     let mut waiting: Vec<_> = (1..=10).map(|job| Box::pin(pool.submit_timeout(job, secs(u64::from(job))))).collect();
     for waiter in &mut waiting {

@@ -2,39 +2,28 @@
 
 use std::sync::{Arc, Mutex};
 
-use flowgate::{Attempt, JobError, Overflow, ReserveError, RunError, StopReason, SubmitError, WorkerPool};
+use flowgate::{JobError, Overflow, ReserveError, RunError, StopReason, SubmitError};
 
+use crate::support::pools::{Echo, gated, sized};
 use crate::support::{Gate, ledger, quiet, secs, settle, soon};
 
-type Gated = WorkerPool<u32, u32, ()>;
 type Letters = Arc<Mutex<Vec<(u32, StopReason)>>>;
 
-fn gated(overflow: Overflow, queue: usize) -> (Gated, Gate, Letters) {
+/// One slot; the jobs that the dead-letter hook sees are noted.
+fn noted(overflow: Overflow, queue: usize) -> (Echo, Gate, Letters) {
     let (gate, dead) = (Gate::new(), Arc::new(Mutex::new(Vec::new())));
-    let (wait, letters) = (gate.clone(), dead.clone());
-    let pool = Gated::builder()
-        .concurrency(1)
-        .queue(queue)
-        .overflow(overflow)
-        .on_dead_letter(move |error: &JobError<u32, ()>| {
-            let failure = error.failure().expect("a job that failed or was shed");
-            letters.lock().unwrap().push((failure.job.expect("it came back"), failure.stop));
-        })
-        .build(move |job: Attempt<u32>| {
-            let wait = wait.clone();
-            async move {
-                wait.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
-    (pool, gate, dead)
+    let letters = dead.clone();
+    let builder = sized(1, queue).overflow(overflow).on_dead_letter(move |error: &JobError<u32, ()>| {
+        let failure = error.failure().expect("a job that failed or was shed");
+        letters.lock().unwrap().push((failure.job.expect("it came back"), failure.stop));
+    });
+    (gated(builder, &gate), gate, dead)
 }
 
 /// Every way in answers at once, with the job.
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_rejects_keeps_nobody_waiting() {
-    let (pool, gate, dead) = gated(Overflow::Reject, 1);
+    let (pool, gate, dead) = noted(Overflow::Reject, 1);
     let accepted: Vec<_> = (0..2).map(|job| pool.try_submit(job).unwrap()).collect();
     assert!(matches!(soon(pool.submit(2)).await, Err(SubmitError::Full(2))));
     assert!(matches!(soon(pool.submit_timeout(3, secs(9))).await, Err(SubmitError::Full(3))));
@@ -54,7 +43,7 @@ async fn a_pool_that_rejects_keeps_nobody_waiting() {
 /// The job that has waited longest makes room; it comes back in its handle, and the hook sees it.
 #[tokio::test(start_paused = true)]
 async fn the_oldest_waiting_job_makes_room() {
-    let (pool, gate, dead) = gated(Overflow::DropOldest, 2);
+    let (pool, gate, dead) = noted(Overflow::DropOldest, 2);
     let running = pool.submit(0).await.unwrap();
     settle().await;
     let first = pool.submit(1).await.unwrap();
@@ -80,7 +69,7 @@ async fn the_oldest_waiting_job_makes_room() {
 /// What runs is never shed: with nothing else in the pool the submission is refused.
 #[tokio::test(start_paused = true)]
 async fn running_jobs_are_not_shed() {
-    let (pool, gate, _) = gated(Overflow::DropOldest, 0);
+    let (pool, gate, _) = noted(Overflow::DropOldest, 0);
     let running = pool.submit(0).await.unwrap();
     settle().await;
     assert!(matches!(soon(pool.submit(1)).await, Err(SubmitError::Full(1))));
@@ -92,20 +81,7 @@ async fn running_jobs_are_not_shed() {
 #[tokio::test(start_paused = true)]
 async fn a_full_lane_sheds_its_own() {
     let gate = Gate::new();
-    let wait = gate.clone();
-    let pool = Gated::builder()
-        .concurrency(1)
-        .queue(9)
-        .per_key(2)
-        .overflow(Overflow::DropOldest)
-        .build(move |job: Attempt<u32>| {
-            let wait = wait.clone();
-            async move {
-                wait.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
+    let pool = gated(sized(1, 9).per_key(2).overflow(Overflow::DropOldest), &gate);
     let other = pool.submit(0).await.unwrap();
     settle().await;
     let keyed: Vec<_> = (1..=4).map(|job| pool.job(job).key("k").try_submit().unwrap()).collect();
@@ -123,7 +99,7 @@ async fn a_full_lane_sheds_its_own() {
 /// Jobs that wait behind others of their key are shed when no other waits.
 #[tokio::test(start_paused = true)]
 async fn a_backlog_behind_keys_is_shed_too() {
-    let (pool, gate, dead) = gated(Overflow::DropOldest, 3);
+    let (pool, gate, dead) = noted(Overflow::DropOldest, 3);
     let keyed: Vec<_> = (0..4).map(|job| pool.job(job).key("k").try_submit().unwrap()).collect();
     settle().await;
     let newest = soon(pool.submit(9)).await.unwrap();

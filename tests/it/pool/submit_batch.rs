@@ -2,34 +2,12 @@
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
 
 use flowgate::{Attempt, BatchRefusal, Shutdown, SubmitError, WorkerPool, join};
 use futures::FutureExt as _;
 
+use crate::support::pools::{logged, sized};
 use crate::support::{Gate, ledger, on_both_runtimes, quiet, settle, soon};
-
-type Pool = WorkerPool<u32, u32, ()>;
-type Log = Arc<Mutex<Vec<u32>>>;
-
-/// Notes each start, then waits at the gate.
-fn logged(concurrency: usize, queue: usize, gate: &Gate) -> (Pool, Log) {
-    let (gate, log) = (gate.clone(), Log::default());
-    let seen = log.clone();
-    let pool = Pool::builder()
-        .concurrency(concurrency)
-        .queue(queue)
-        .build(move |job: Attempt<u32>| {
-            seen.lock().unwrap().push(*job);
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok(*job)
-            }
-        })
-        .unwrap();
-    (pool, log)
-}
 
 fn open() -> Gate {
     let gate = Gate::new();
@@ -39,7 +17,7 @@ fn open() -> Gate {
 
 on_both_runtimes! {
     async fn a_batch_far_beyond_the_capacity_is_accepted_in_order() {
-        let (pool, _) = logged(4, 12, &open());
+        let (pool, _) = logged(sized(4, 12), &open());
         let handles = pool.submit_batch(&mut (0..10_000)).await.unwrap();
         assert!(handles.windows(2).all(|pair| pair[0].id() < pair[1].id()));
         let outcomes = join(handles).await;
@@ -49,7 +27,7 @@ on_both_runtimes! {
     }
 
     async fn batches_beside_each_other_lose_and_double_nothing() {
-        let (pool, log) = logged(3, 5, &open());
+        let (pool, log) = logged(sized(3, 5), &open());
         let tasks: Vec<_> = (0..4)
             .map(|nth| {
                 let pool = pool.clone();
@@ -71,7 +49,7 @@ on_both_runtimes! {
 #[tokio::test(start_paused = true)]
 async fn its_turns_in_the_line_are_like_any_other_submitters() {
     let gate = Gate::new();
-    let (pool, log) = logged(1, 0, &gate);
+    let (pool, log) = logged(sized(1, 0), &gate);
     drop(pool.try_submit(0).unwrap());
     let mut batch_jobs = 10..13;
     let (mut first, mut batch, mut second) =
@@ -89,7 +67,7 @@ async fn its_turns_in_the_line_are_like_any_other_submitters() {
 #[tokio::test(start_paused = true)]
 async fn dropped_it_leaves_the_rest_in_the_iterator() {
     let gate = Gate::new();
-    let (pool, log) = logged(1, 2, &gate);
+    let (pool, log) = logged(sized(1, 2), &gate);
     let mut jobs = 0..10;
     let mut batch = pool.submit_batch(&mut jobs);
     assert!(futures::poll!(&mut batch).is_pending());
@@ -105,7 +83,7 @@ async fn dropped_it_leaves_the_rest_in_the_iterator() {
 #[tokio::test(start_paused = true)]
 async fn given_up_it_returns_everything_that_was_taken() {
     let gate = Gate::new();
-    let (pool, _) = logged(1, 2, &gate);
+    let (pool, _) = logged(sized(1, 2), &gate);
     let mut jobs = 0..10;
     let mut batch = pool.submit_batch(&mut jobs);
     assert!(futures::poll!(&mut batch).is_pending());
@@ -127,7 +105,7 @@ async fn given_up_it_returns_everything_that_was_taken() {
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_closes_midway_gives_back_what_it_did_not_accept() {
     let gate = Gate::new();
-    let (pool, _) = logged(1, 2, &gate);
+    let (pool, _) = logged(sized(1, 2), &gate);
     let mut jobs = 0..10;
     let mut batch = pool.submit_batch(&mut jobs);
     assert!(futures::poll!(&mut batch).is_pending());
@@ -144,7 +122,7 @@ async fn a_pool_that_closes_midway_gives_back_what_it_did_not_accept() {
 /// The iterator itself ends the pool, while places for its jobs are held.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_in_the_iterator_revokes_its_places() {
-    let (pool, log) = logged(1, 7, &open());
+    let (pool, log) = logged(sized(1, 7), &open());
     let closer = pool.clone();
     let mut jobs = (0..20).inspect(|job| {
         if *job == 3 {
@@ -157,7 +135,7 @@ async fn a_shutdown_in_the_iterator_revokes_its_places() {
     quiet(&pool).await;
     assert_eq!(log.lock().unwrap().len(), 8);
 
-    let (pool, log) = logged(1, 7, &open());
+    let (pool, log) = logged(sized(1, 7), &open());
     let shutter = pool.clone();
     let mut jobs = (0..20).inspect(|job| {
         if *job == 3 {
@@ -174,7 +152,7 @@ async fn a_shutdown_in_the_iterator_revokes_its_places() {
 /// Seen to fail: places are not looked after when the iterator panics.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_iterator_loses_neither_jobs_nor_places() {
-    let (pool, log) = logged(2, 6, &open());
+    let (pool, log) = logged(sized(2, 6), &open());
     let mut jobs = (0..20).inspect(|job| assert!(*job != 3, "three"));
     let panicked = AssertUnwindSafe(pool.submit_batch(&mut jobs)).catch_unwind().await;
     assert!(panicked.is_err());
@@ -187,7 +165,7 @@ async fn a_panicking_iterator_loses_neither_jobs_nor_places() {
 /// An iterator that uses the pool itself finds it full, and nothing hangs.
 #[tokio::test(start_paused = true)]
 async fn an_iterator_may_use_the_pool() {
-    let (pool, log) = logged(1, 3, &open());
+    let (pool, log) = logged(sized(1, 3), &open());
     let own = pool.clone();
     let full = Cell::new(0);
     let mut jobs = (0..4).inspect(|job| match own.try_submit(100 + job) {
@@ -214,7 +192,7 @@ async fn size_hints_may_lie() {
             (usize::MAX, self.1)
         }
     }
-    let (pool, _) = logged(2, 6, &open());
+    let (pool, _) = logged(sized(2, 6), &open());
     for hint in [None, Some(1), Some(usize::MAX)] {
         let handles = soon(pool.submit_batch(&mut Lying(0..30, hint))).await.unwrap();
         assert!(soon(join(handles)).await.into_iter().map(Result::unwrap).eq(0..30), "{hint:?}");
@@ -231,7 +209,7 @@ async fn size_hints_may_lie() {
 /// Seen to fail: a batch takes no turns.
 #[tokio::test(start_paused = true)]
 async fn a_long_batch_lets_others_run() {
-    let (pool, _) = logged(1, 99_999, &Gate::new());
+    let (pool, _) = logged(sized(1, 99_999), &Gate::new());
     let mut jobs = 0..5_000;
     let mut batch = pool.submit_batch(&mut jobs);
     for turn in 1..=4 {

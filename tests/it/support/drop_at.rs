@@ -11,6 +11,7 @@ use std::sync::Arc;
 use flowgate::retry::{Jitter, RetryPolicy};
 use flowgate::{ConcurrentMap, LoadSource, RunError, Shutdown, SubmitError};
 
+use super::fans::fans;
 use super::many::many_jobs;
 use super::world::{Pace, Situation, World};
 use super::{Counted, ms, secs, settle};
@@ -88,6 +89,7 @@ fn every_public_future() -> Vec<Case> {
         case("ConcurrentMap::get_or_try_load", Job::Detached, &[Room], |world| Box::pin(follow_a_load(world))),
     ];
     cases.extend(many_jobs());
+    cases.extend(fans());
     cases
 }
 
@@ -235,4 +237,9 @@ async fn tasks_can_be_dropped_at_every_poll() {
 #[tokio::test(start_paused = true)]
 async fn what_needs_no_pool_can_be_dropped_at_every_poll() {
     drop_each_at_every_poll(&["Cx::cancelled", "RetryPolicy::run"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_reads_a_fan_can_be_dropped_at_every_poll() {
+    drop_each_at_every_poll(&["fan_", "partition_by", "broadcast", "merge_sorted_by"]).await;
 }

@@ -5,10 +5,12 @@
 
 pub(crate) mod counted;
 pub(crate) mod drop_at;
+pub(crate) mod fans;
 pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod ledger;
 pub(crate) mod many;
+pub(crate) mod pools;
 pub(crate) mod wakers;
 pub(crate) mod world;
 

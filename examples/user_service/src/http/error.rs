@@ -64,9 +64,12 @@ impl From<AppError> for ApiError {
         let (code, message, source) = error.into_parts();
         let status = match code {
             Code::InvalidInput => StatusCode::BAD_REQUEST,
+            Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Conflict => StatusCode::CONFLICT,
+            Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, code: code.as_str(), message, source: source.map(Arc::from) }

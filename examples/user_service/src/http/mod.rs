@@ -1,9 +1,10 @@
-//! HTTP: the routes under `/api/v1`, the signs of life, and the server that drives them.
+//! HTTP: the routes under `/api/v1`, the signs of life, the metrics, and the server that drives them.
 
 mod error;
 mod json;
 mod middleware;
 mod server;
+mod timeouts;
 mod users;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -19,6 +22,9 @@ use serde_json::{Value, json};
 use self::error::ApiError;
 pub(crate) use self::server::HttpServer;
 use crate::error::AppError;
+use crate::metrics::Metrics;
+use crate::middleware::auth::Tokens;
+use crate::middleware::rate_limit::RateLimit;
 use crate::users::Users;
 
 /// How long the database may take to give a sign of life.
@@ -31,23 +37,29 @@ pub struct Options {
     pub addr: SocketAddr,
     /// Open connections at most.
     pub max_connections: usize,
-    /// How long a client may take to send a header, to send a body, and to take a piece of the answer.
-    pub timeout: Duration,
+    /// How long a client may take to send a header from its first byte on, and again to send a body.
+    pub read_timeout: Duration,
+    /// How long a client may take to take a piece of the answer.
+    pub write_timeout: Duration,
+    /// How long a connection may wait for its next request to begin.
+    pub idle_timeout: Duration,
+    /// How many proxies of our own stand before the service and append to `X-Forwarded-For`; with 0 it is not read.
+    pub proxies: usize,
 }
 
-/// What the handlers share.
+/// What handlers and middleware share.
 #[derive(Clone, Debug)]
 pub(crate) struct AppState {
-    users: Users,
-    ready: Arc<AtomicBool>,
-    body_timeout: Duration,
+    pub(crate) users: Users,
+    pub(crate) metrics: Metrics,
+    pub(crate) tokens: Tokens,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) proxies: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) ready: Arc<AtomicBool>,
 }
 
 impl AppState {
-    pub(crate) fn new(users: Users, body_timeout: Duration) -> Self {
-        Self { users, ready: Arc::new(AtomicBool::new(true)), body_timeout }
-    }
-
     /// From now on `/ready` answers 503.
     pub(crate) fn set_not_ready(&self) {
         // Ordering: Relaxed, a flag that publishes nothing else.
@@ -57,14 +69,16 @@ impl AppState {
 
 /// All routes, with the middleware around them.
 pub(crate) fn router(state: AppState) -> Router {
-    let routes = Router::new()
+    let open = Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed());
+    let guarded = Router::new()
         .nest("/api/v1/users", users::routes())
         .fallback(async || ApiError::not_found())
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .with_state(state);
-    middleware::wrap(routes)
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed());
+    middleware::observe(open.merge(middleware::guard(guarded, &state)), &state).with_state(state)
 }
 
 /// The process lives.
@@ -83,6 +97,12 @@ async fn ready(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
     Ok(Json(json!({ "status": "ready" })))
 }
 
+/// The figures, as Prometheus reads them.
+async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let page = state.metrics.page().map_err(AppError::internal)?;
+    Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,10 +112,10 @@ mod tests {
     #[tokio::test]
     async fn a_service_on_its_way_down_is_not_ready() {
         let config = Config::from_args(["user_service", "--database-url=sqlite::memory:"]).unwrap();
-        let repository = config.database.open().await.unwrap();
+        let repository = config.database.clone().open().await.unwrap();
         let notifier = FlakyNotifier { latency: Duration::ZERO, fault_rate: 0.0 };
         let notifications = Notifications::new(&config.notify, Arc::new(notifier)).unwrap();
-        let state = AppState::new(Users::new(repository, notifications), config.http.timeout);
+        let state = crate::state(&config, repository, notifications, crate::grpc::Room::new()).unwrap();
         assert!(ready(State(state.clone())).await.is_ok());
         state.set_not_ready();
         assert_eq!(ready(State(state)).await.unwrap_err().status, 503);

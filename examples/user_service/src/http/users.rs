@@ -2,26 +2,29 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::AppState;
 use super::error::ApiError;
 use super::json::JsonObject;
-use crate::domain::{Invalid, NewUser, Page, User};
+use crate::cache::Source;
+use crate::domain::{Invalid, NewUser, Page, User, UserChange};
 use crate::error::AppError;
 
+/// Whether the user came from the cache: `HIT` or `MISS`.
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// Users in a page when the request does not say.
 const DEFAULT_LIMIT: u32 = 20;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(list).post(create)).route("/{id}", get(read))
+    Router::new().route("/", get(list).post(create)).route("/{id}", get(read).patch(change).delete(remove))
 }
 
 #[derive(Deserialize)]
@@ -29,6 +32,20 @@ pub(super) fn routes() -> Router<AppState> {
 struct CreateUser {
     name: String,
     email: String,
+}
+
+/// A field that is left out stays as it is; `null` is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeUser {
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    email: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value).map(Some)
 }
 
 #[derive(Serialize)]
@@ -70,12 +87,28 @@ async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(UserBody::from(user))).into_response())
 }
 
-async fn read(
+async fn read(State(state): State<AppState>, id: Result<Path<Uuid>, PathRejection>) -> Result<Response, ApiError> {
+    let (user, source) = state.users.get(uuid(id)?).await?;
+    let source = if source == Source::Hit { "HIT" } else { "MISS" };
+    Ok(([(X_CACHE, source)], Json(UserBody::from(User::clone(&user)))).into_response())
+}
+
+async fn change(
     State(state): State<AppState>,
     id: Result<Path<Uuid>, PathRejection>,
+    JsonObject(input): JsonObject<ChangeUser>,
 ) -> Result<Json<UserBody>, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::invalid("id: must be a UUID"))?;
-    Ok(Json(state.users.get(id).await?.into()))
+    let change = UserChange::new(input.name.as_deref(), input.email.as_deref()).map_err(AppError::from)?;
+    Ok(Json(state.users.update(uuid(id)?, &change).await?.into()))
+}
+
+async fn remove(State(state): State<AppState>, id: Result<Path<Uuid>, PathRejection>) -> Result<StatusCode, ApiError> {
+    state.users.delete(uuid(id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn uuid(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, ApiError> {
+    id.map(|Path(id)| id).map_err(|_| ApiError::invalid("id: must be a UUID"))
 }
 
 async fn list(

@@ -77,7 +77,7 @@ async fn bodies_that_are_too_large() {
 #[tokio::test]
 async fn a_client_that_writes_before_it_reads_sees_that_its_body_is_too_large() {
     let app = App::start(config(&[])).await;
-    let head = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let head = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer dev-token\r\n\
                 Content-Length: 1048577\r\nConnection: close\r\n\r\n";
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(4096).unwrap();
@@ -92,10 +92,54 @@ async fn a_client_that_writes_before_it_reads_sees_that_its_body_is_too_large() 
 #[tokio::test]
 async fn a_refused_expectation_costs_no_body() {
     let app = App::start(config(&[])).await;
-    let head = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let head = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer dev-token\r\n\
                 Content-Length: 1048577\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     let answer = read_to_end(&mut app.raw(head).await).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn changes() {
+    let app = App::start(config(&[])).await;
+    let ann = app.create("Ann", "ann@example.com").await;
+    app.create("Bob", "bob@example.com").await;
+    let url = app.url(&format!("/api/v1/users/{}", ann["id"].as_str().unwrap()));
+    let patch = |url: &str, body: &str| {
+        let request = app.client.patch(url).header("content-type", "application/json");
+        request.body(body.to_owned()).send()
+    };
+    let cases = [
+        ("", "body: "),
+        ("{}", "body: "),
+        ("[]", "body: "),
+        (r#"{"name":null}"#, "name: "),
+        (r#"{"name":7}"#, "name: "),
+        (r#"{"name":""}"#, "name: "),
+        (r#"{"name":"A\u202e"}"#, "name: "),
+        (r#"{"name":"A","name":"B"}"#, "name"),
+        (r#"{"email":"ann"}"#, "email: "),
+        (r#"{"name":"Bea","email":"a@b\r\nBcc: c@d"}"#, "email: "),
+        (r#"{"id":"01a20834-c7e0-76d6-83ab-f2a57d1b9730"}"#, "id"),
+        (r#"{"name":"Bea","deleted_at":"2026-01-01T00:00:00Z"}"#, "deleted_at"),
+    ];
+    for (body, names) in cases {
+        let message = expect_error(patch(&url, body).await.unwrap(), 400, "INVALID_INPUT").await;
+        assert!(message.contains(names), "{body}: {message}");
+    }
+    let taken = patch(&url, r#"{"name":"Bea","email":"BOB@example.com"}"#).await.unwrap();
+    assert!(expect_error(taken, 409, "CONFLICT").await.contains("email"));
+    let not_json = app.client.patch(&url).body("{}").send().await.unwrap();
+    expect_error(not_json, 415, "UNSUPPORTED_MEDIA_TYPE").await;
+    let missing = app.url("/api/v1/users/01a20834-c7e0-76d6-83ab-f2a57d1b9730");
+    expect_error(patch(&missing, r#"{"name":"Bea"}"#).await.unwrap(), 404, "NOT_FOUND").await;
+    expect_error(app.client.delete(&missing).send().await.unwrap(), 404, "NOT_FOUND").await;
+    for id in ["1", "..%2f", "%00", "1%27%20OR%20%271%27=%271"] {
+        let url = app.url(&format!("/api/v1/users/{id}"));
+        expect_error(patch(&url, r#"{"name":"Bea"}"#).await.unwrap(), 400, "INVALID_INPUT").await;
+        expect_error(app.client.delete(&url).send().await.unwrap(), 400, "INVALID_INPUT").await;
+    }
+    assert_eq!(app.client.get(&url).send().await.unwrap().json::<serde_json::Value>().await.unwrap(), ann);
     app.must_be_well().await;
 }
 
@@ -170,16 +214,14 @@ async fn pages() {
 async fn paths_and_methods() {
     let app = App::start(config(&[])).await;
     let id = "01a20834-c7e0-76d6-83ab-f2a57d1b9730";
-    for path in
-        ["/", "/api", "/api/v1", "/api/v1/users/", "/api/v2/users", "/metrics", "/%2e%2e/etc/passwd", "//health"]
-    {
+    for path in ["/", "/api", "/api/v1", "/api/v1/users/", "/api/v2/users", "/%2e%2e/etc/passwd", "//health"] {
         expect_error(app.get(path).await, 404, "NOT_FOUND").await;
     }
     expect_error(app.get(&format!("/api/v1/users/{id}/more")).await, 404, "NOT_FOUND").await;
     let cases = [
         (Method::DELETE, "/api/v1/users".to_owned(), vec!["GET", "HEAD", "POST"]),
         (Method::PUT, "/api/v1/users".to_owned(), vec!["GET", "HEAD", "POST"]),
-        (Method::POST, format!("/api/v1/users/{id}"), vec!["GET", "HEAD"]),
+        (Method::POST, format!("/api/v1/users/{id}"), vec!["DELETE", "GET", "HEAD", "PATCH"]),
         (Method::from_bytes(b"BREW").unwrap(), "/health".to_owned(), vec!["GET", "HEAD"]),
         (Method::POST, "/ready".to_owned(), vec!["GET", "HEAD"]),
     ];

@@ -22,7 +22,17 @@ fn every_bad_value_is_refused_by_name() {
     let bad = [
         ("HTTP_ADDR", "--http-addr", ["", "localhost", "1.2.3.4", "1.2.3.4:65536"]),
         ("HTTP_MAX_CONNECTIONS", "--http-max-connections", ["0", "-1", "65537", "many"]),
-        ("HTTP_TIMEOUT_SECONDS", "--http-timeout-seconds", ["0", "3601", "1.5", "NaN"]),
+        ("HTTP_READ_SECONDS", "--http-read-seconds", ["0", "3601", "1.5", "NaN"]),
+        ("HTTP_WRITE_SECONDS", "--http-write-seconds", ["0", "3601", "", "-1"]),
+        ("HTTP_IDLE_SECONDS", "--http-idle-seconds", ["0", "3601", "15s", "-1"]),
+        ("TRUSTED_PROXIES", "--trusted-proxies", ["-1", "17", "", "all"]),
+        ("GRPC_ADDR", "--grpc-addr", ["", "localhost", "1.2.3.4", "127.0.0.1:65536"]),
+        ("AUTH_TOKENS", "--auth-tokens", ["a b", ",", "tok\u{e9}n", "one,,two"]),
+        ("RATE_LIMIT_PER_SECOND", "--rate-limit-per-second", ["0", "1000001", "-1", "1.5"]),
+        ("RATE_LIMIT_BURST", "--rate-limit-burst", ["0", "1000001", "", "x"]),
+        ("RATE_LIMIT_CLIENTS", "--rate-limit-clients", ["0", "10000001", "", "x"]),
+        ("CACHE_ENTRIES", "--cache-entries", ["0", "10000001", "", "x"]),
+        ("CACHE_TTL_SECONDS", "--cache-ttl-seconds", ["0", "86401", "5m", "-1"]),
         ("DATABASE_URL", "--database-url", ["users.db", "sqlite:", "sqlite://?mode=memory", "sqlite:a.db?mode=odd"]),
         ("NOTIFY_CONCURRENCY", "--notify-concurrency", ["0", "1025", "", "18446744073709551616"]),
         ("NOTIFY_QUEUE", "--notify-queue", ["-1", "100001", " 1", "x"]),
@@ -50,10 +60,17 @@ fn every_bad_value_is_refused_by_name() {
 
 #[test]
 fn a_password_is_never_repeated() {
-    for url in ["postgres://ann:hunter2@db/users", "hunter2", "sqlite:users.db?key=hunter2"] {
+    for url in [
+        "postgres://ann:hunter2@db:port/users",
+        "mysql://ann:hunter2@db/users",
+        "hunter2",
+        "sqlite:users.db?key=hunter2",
+    ] {
         let faults = load(&[&format!("--database-url={url}")]).unwrap_err();
         assert!(faults.contains("DATABASE_URL") && !faults.contains("hunter2"), "{faults}");
     }
-    let config = load(&["--database-url=sqlite:hunter2.db"]).unwrap();
-    assert!(!format!("{config:?}").contains("hunter2"));
+    for url in ["sqlite:hunter2.db", "postgres://ann:hunter2@db/users", "postgresql://ann:hunter2@db/users"] {
+        let config = load(&[&format!("--database-url={url}")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
 }

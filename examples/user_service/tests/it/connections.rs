@@ -4,24 +4,29 @@ use std::future::pending;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
-use user_service::domain::{Page, User};
-use user_service::repository::UserRepository;
+use user_service::domain::{Page, User, UserChange};
+use user_service::repository::{BatchError, UserRepository, UserStream};
 use user_service::{AppError, Config};
 use uuid::Uuid;
 
+use crate::stub::Stub;
 use crate::support::{App, config, expect_error, read_to_end, read_until, until, within};
 
-const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\
+                    Content-Type: application/json\r\n";
 const BODY: &str = r#"{"name":"Ann","email":"ann@example.com"}"#;
 
 /// One connection at a time: whoever is served next proves that the one before was let go.
 fn one_at_a_time(timeout: Duration) -> Config {
     let mut config = config(&["--http-max-connections=1"]);
-    config.http.timeout = timeout;
+    config.http.read_timeout = timeout;
+    config.http.write_timeout = timeout;
+    config.http.idle_timeout = timeout;
     config
 }
 
@@ -44,6 +49,54 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_header_has_less_time_than_a_connection_may_be_idle() {
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(600));
+    let mut limits = one_at_a_time(short);
+    limits.http.idle_timeout = long;
+    let app = App::start(limits).await;
+    // On a connection that has served before, too, and although a byte comes now and then.
+    let mut stream = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_until(&mut stream, "ok").await;
+    let (mut reader, mut writer) = stream.into_split();
+    let drip = async {
+        while writer.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let begun = tokio::time::Instant::now();
+    tokio::select! {
+        rest = read_to_end(&mut reader) => assert_eq!(rest, ""),
+        () = drip => {}
+    }
+    assert!(begun.elapsed() >= short);
+    drop((reader, writer));
+    // An idle one is not cut off after the header's time: it is the only one, and still answers.
+    let mut idle = app.raw("").await;
+    tokio::time::sleep(3 * short).await;
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut idle).await.starts_with("HTTP/1.1 200 "));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
+    let stub = Stub::held();
+    let ann = stub.add("Ann");
+    let mut limits = one_at_a_time(Duration::from_millis(100));
+    limits.http.write_timeout = Duration::from_secs(15);
+    let app = App::over(limits, stub.clone()).await;
+    let path = format!("/api/v1/users/{}", ann.id);
+    let read = app.get(&path);
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stub.release();
+    };
+    let (answer, ()) = tokio::join!(read, release);
+    assert_eq!(answer.status(), StatusCode::OK);
+    app.must_be_well().await;
+}
+
+#[tokio::test]
 async fn a_slow_body_is_a_timeout() {
     let app = App::start(one_at_a_time(Duration::from_millis(200))).await;
     for framing in ["Content-Length: 40\r\n\r\n{\"name\":", "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n"] {
@@ -59,7 +112,8 @@ async fn a_client_that_never_reads_is_cut_off() {
     for i in 0..100 {
         app.create(&"😀".repeat(200), &format!("ann{i}@example.com")).await;
     }
-    let requests = "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let requests =
+        "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n".repeat(200);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut rude = within(socket.connect(app.addr)).await.unwrap();
@@ -96,7 +150,7 @@ async fn a_half_closed_client_gets_its_answer() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let app = App::start(config(&[])).await;
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n");
     let last = "GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answers = read_to_end(&mut app.raw(get("/health") + &get("/nothing") + last).await).await;
     let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
@@ -167,11 +221,23 @@ impl UserRepository for Broken {
     async fn insert(&self, _: &User) -> Result<(), AppError> {
         pending().await
     }
+    async fn insert_batch(&self, _: &[User]) -> Result<(), BatchError> {
+        pending().await
+    }
     async fn get(&self, _: Uuid) -> Result<Option<User>, AppError> {
         panic!("the repository panics")
     }
     async fn list(&self, _: Page) -> Result<Vec<User>, AppError> {
         Err(AppError::internal("secret: disk 7 is on fire"))
+    }
+    fn stream(&self, _: Option<u32>, _: u32) -> UserStream {
+        Box::pin(futures_util::stream::pending())
+    }
+    async fn update(&self, _: Uuid, _: &UserChange, _: DateTime<Utc>) -> Result<Option<User>, AppError> {
+        Err(AppError::timeout("secret: SELECT pg_sleep(10)"))
+    }
+    async fn delete(&self, _: Uuid, _: DateTime<Utc>) -> Result<bool, AppError> {
+        Err(AppError::unavailable("secret: 10.1.2.3"))
     }
     async fn ping(&self) -> Result<(), AppError> {
         Err(AppError::unavailable("secret: no route to host"))
@@ -188,6 +254,11 @@ async fn faults_below_are_errors_without_details_and_the_service_lives() {
         assert_eq!(expect_error(panicked, 500, "INTERNAL").await, "internal error");
         let failed = app.get("/api/v1/users").await;
         assert_eq!(expect_error(failed, 500, "INTERNAL").await, "internal error");
+        let url = app.url(&format!("/api/v1/users/{id}"));
+        let slow = app.client.patch(&url).header("content-type", "application/json").body(BODY).send().await.unwrap();
+        assert!(!expect_error(slow, 504, "TIMEOUT").await.contains("secret"));
+        let busy = app.client.delete(&url).send().await.unwrap();
+        assert!(!expect_error(busy, 503, "UNAVAILABLE").await.contains("secret"));
         let down = expect_error(app.get("/ready").await, 503, "UNAVAILABLE").await;
         assert!(!down.contains("secret"));
         assert_eq!(app.get("/health").await.status(), StatusCode::OK);

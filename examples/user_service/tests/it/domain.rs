@@ -1,6 +1,6 @@
 //! What makes a user acceptable, case by case.
 
-use user_service::domain::{NewUser, Page};
+use user_service::domain::{NewUser, Page, UserChange};
 
 fn long(part: &str, times: usize) -> String {
     part.repeat(times)
@@ -69,6 +69,27 @@ fn emails() {
     for email in bad.map(str::to_owned).into_iter().chain(too_long).chain([long("a@", 5_000)]) {
         assert_eq!(refused("Ann", &email), ["email"], "{email:?}");
     }
+}
+
+#[test]
+fn changes() {
+    let refused = |name, email| -> Vec<&'static str> {
+        UserChange::new(name, email).err().map_or(Vec::new(), |invalid| invalid.fields().collect())
+    };
+    let cases: [(Option<&str>, Option<&str>, &[&str]); 7] = [
+        (None, None, &["body"]),
+        (Some("Ann"), None, &[]),
+        (None, Some("a@b"), &[]),
+        (Some(" "), Some("a@b"), &["name"]),
+        (Some("Ann"), Some(""), &["email"]),
+        (Some("A\0"), Some("ann"), &["name", "email"]),
+        (None, Some("a@"), &["email"]),
+    ];
+    for (name, email, faults) in cases {
+        assert_eq!(refused(name, email), faults, "{name:?} {email:?}");
+    }
+    let change = UserChange::new(Some(" Ann "), Some("Ann@Example.COM")).unwrap();
+    assert_eq!((change.name(), change.email()), (Some("Ann"), Some("ann@example.com")));
 }
 
 #[test]

@@ -8,8 +8,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use serde_json::json;
+use tonic::Code;
+use user_service::proto::GetUserRequest;
+use uuid::Uuid;
 
-use crate::support::DEADLINE;
+use crate::databases::{Kind, on};
+use crate::grpc;
+use crate::support::{DEADLINE, client, within};
 
 /// The executable beside the test's own, in the folder for example targets.
 fn executable() -> PathBuf {
@@ -21,7 +26,13 @@ fn executable() -> PathBuf {
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
-    command.current_dir(dir).env_clear().env("HTTP_ADDR", "127.0.0.1:0").stderr(Stdio::piped());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("GRPC_ADDR", "127.0.0.1:0")
+        .env("RATE_LIMIT_PER_SECOND", "1000000")
+        .stderr(Stdio::piped());
     command
 }
 
@@ -30,6 +41,7 @@ struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
     url: String,
+    grpc_url: String,
 }
 
 impl Process {
@@ -42,7 +54,8 @@ impl Process {
             assert_ne!(log.read_line(&mut seen).unwrap(), 0, "ended before it listened: {seen}");
         }
         let url = seen.rsplit("listening on ").next().unwrap().trim().to_owned();
-        Self { child, log, url }
+        let grpc_url = format!("http://{}", seen.split("gRPC on ").nth(1).unwrap().lines().next().unwrap());
+        Self { child, log, url, grpc_url }
     }
 
     async fn create(&self, client: &Client, i: usize) -> StatusCode {
@@ -85,10 +98,6 @@ impl Drop for Process {
     }
 }
 
-fn client() -> Client {
-    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
-}
-
 #[tokio::test]
 async fn a_signal_ends_it_with_a_report_and_code_0() {
     let dir = tempfile::tempdir().unwrap();
@@ -109,8 +118,17 @@ async fn a_signal_ends_it_with_a_report_and_code_0() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_user_is_lost_under_load() {
+    on(&[Kind::File, Kind::Postgres], |db| async move { stop_under_load(&db.url).await }).await;
+}
+
+async fn stop_under_load(database: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(command(dir.path()).env("NOTIFY_FAULT_RATE", "0.3").env("NOTIFY_BACKOFF_MS", "1"));
+    let command = || {
+        let mut command = command(dir.path());
+        command.env("DATABASE_URL", database).env("NOTIFY_FAULT_RATE", "0.3").env("NOTIFY_BACKOFF_MS", "1");
+        command
+    };
+    let mut process = Process::start(&mut command());
     let users = format!("{}/api/v1/users", process.url);
     let clients = (0..8).map(|c| {
         let users = users.clone();
@@ -127,7 +145,6 @@ async fn no_acknowledged_user_is_lost_under_load() {
     });
     let clients: Vec<_> = clients.collect();
     // In the midst of it: some hundred requests have been answered.
-    let mut process = process;
     for _ in 0..200 {
         process.read_until("status=201");
     }
@@ -139,11 +156,30 @@ async fn no_acknowledged_user_is_lost_under_load() {
         stored.extend(client.await.unwrap());
     }
     assert!(stored.len() >= 190, "{}", stored.len());
-    let process = Process::start(&mut command(dir.path()));
+    let process = Process::start(&mut command());
     for location in stored {
         let response = client().get(format!("{}{location}", process.url)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{location}");
     }
+}
+
+#[tokio::test]
+async fn a_signal_ends_an_open_chat_and_code_is_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(command(dir.path()).env("SHUTDOWN_SECONDS", "10"));
+    let mut users = grpc::connect(&process.grpc_url).await;
+    let (_mouth, mut ear) = grpc::chat(&mut users).await;
+    let asked = users.get_user(GetUserRequest { id: Uuid::nil().to_string() }).await.unwrap_err();
+    assert_eq!(asked.code(), Code::NotFound);
+    let line = process.read_until("/user.v1.UserService/GetUser");
+    assert!(line.contains(r#"code="NOT_FOUND""#) && line.contains("id="), "{line}");
+    let told = Instant::now();
+    process.signal("TERM");
+    assert_eq!(within(ear.message()).await.unwrap_err().code(), Code::Unavailable);
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("everything accounted for") && log.contains("ChatStream"), "{log}");
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }
 
 #[tokio::test]
@@ -203,12 +239,20 @@ fn what_cannot_start_says_why_with_code_1() {
     let (code, log) = fail(command(dir.path()).env("DATABASE_URL", "sqlite:missing/users.db"));
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("cannot use the database"), "{log}");
+
+    // Nobody listens there any more.
+    drop(taken);
+    let url = format!("postgres://ann:hunter2@{addr}/users");
+    let (code, log) = fail(command(dir.path()).env("DATABASE_URL", &url));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("cannot use the database") && log.contains("Connection refused"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[test]
 fn a_bad_configuration_is_listed_whole_with_code_2_and_without_secrets() {
     let dir = tempfile::tempdir().unwrap();
-    let bad = [("HTTP_ADDR", "here"), ("DATABASE_URL", "postgres://ann:hunter2@db/users"), ("NOTIFY_QUEUE", "-1")];
+    let bad = [("HTTP_ADDR", "here"), ("DATABASE_URL", "postgres://ann:hunter2@db:port/users"), ("NOTIFY_QUEUE", "-1")];
     let (code, log) = fail(command(dir.path()).envs(bad).args(["--notify-fault-rate", "NaN"]));
     assert_eq!(code, Some(2), "{log}");
     for name in ["HTTP_ADDR", "DATABASE_URL", "NOTIFY_QUEUE", "NOTIFY_FAULT_RATE"] {

@@ -1,20 +1,25 @@
 //! A service on a free port, clients for it, and deadlines.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use user_service::domain::{NewUser, User};
 use user_service::notify::{FlakyNotifier, Notifier};
 use user_service::repository::UserRepository;
 use user_service::{Config, Outcome, Service};
 
+/// A token that the service accepts on loopback addresses.
+pub(crate) const TOKEN: &str = "Bearer dev-token";
 /// What no wait in these tests should come near.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -33,20 +38,59 @@ pub(crate) async fn until<F: Future<Output = bool>>(mut condition: impl FnMut() 
     .await;
 }
 
+/// A user of this email, not stored yet.
+pub(crate) fn user(email: &str) -> User {
+    NewUser::new("Ann", email).unwrap().into_user()
+}
+
+/// So many users, `ann{first}@example.com` and on.
+pub(crate) fn users(first: usize, count: usize) -> Vec<User> {
+    (first..first + count).map(|i| user(&format!("ann{i}@example.com"))).collect()
+}
+
+/// Polls the future `polls` times, as often as it wakes, and drops it.
+pub(crate) async fn drop_after(polls: usize, future: impl Future) {
+    let mut future = Box::pin(future);
+    let mut polled = 0;
+    poll_fn(|cx| {
+        if polled == polls {
+            return Poll::Ready(());
+        }
+        polled += 1;
+        future.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}
+
 /// A configuration that no environment variable of the machine can disturb: free port, memory, notifier that never fails.
 pub(crate) fn config(more: &[&str]) -> Config {
-    let base = ["user_service", "--http-addr=127.0.0.1:0", "--database-url=sqlite::memory:", "--log=off"];
+    let base = [
+        "user_service",
+        "--http-addr=127.0.0.1:0",
+        "--grpc-addr=127.0.0.1:0",
+        "--database-url=sqlite::memory:",
+        "--log=off",
+    ];
     let notify = ["--notify-latency-ms=0", "--notify-fault-rate=0", "--notify-backoff-ms=1"];
+    let rates = ["--rate-limit-per-second=1000000", "--rate-limit-burst=1000000"];
     // A flag that is given twice is an error: those in `more` replace the ones here.
     let name = |flag: &str| flag.split('=').next().unwrap().to_owned();
     let replaced = |flag: &&&str| !more.iter().any(|m| name(m) == name(flag));
-    let args = base.iter().chain(&notify).filter(replaced).chain(more);
+    let args = base.iter().chain(&notify).chain(&rates).filter(replaced).chain(more);
     Config::from_args(args.copied()).unwrap()
+}
+
+/// A client that shows its token, with a connection for each request: none is held idle under a bound of one.
+pub(crate) fn client() -> Client {
+    let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(TOKEN))]);
+    let client = Client::builder().no_proxy().timeout(DEADLINE).default_headers(token);
+    client.pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// A running service.
 pub(crate) struct App {
     pub(crate) addr: SocketAddr,
+    pub(crate) grpc_addr: SocketAddr,
     pub(crate) client: Client,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Outcome>,
@@ -57,7 +101,7 @@ impl App {
         Self::run(Service::start(config).await.unwrap())
     }
 
-    /// A service over another repository than SQLite.
+    /// A service over another repository than the configuration names.
     pub(crate) async fn over(config: Config, repository: impl UserRepository) -> Self {
         let notifier = FlakyNotifier { latency: config.notify_latency, fault_rate: config.notify_fault_rate };
         Self::run(Service::start_with(config, Arc::new(repository), Arc::new(notifier)).await.unwrap())
@@ -71,11 +115,9 @@ impl App {
 
     fn run(service: Service) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let addr = service.addr();
+        let (addr, grpc_addr) = (service.addr(), service.grpc_addr());
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));
-        // A connection for each request: none is held idle under a bound of one.
-        let client = Client::builder().no_proxy().timeout(DEADLINE).pool_max_idle_per_host(0).build().unwrap();
-        Self { addr, client, stop, running }
+        Self { addr, grpc_addr, client: client(), stop, running }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -84,6 +126,13 @@ impl App {
 
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    /// A figure of the metrics page, labels included in its name; 0 when it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").await.text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
@@ -139,7 +188,7 @@ impl App {
 }
 
 /// All that the other side sends until it closes. A reset counts as a close.
-pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let _ = within(stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()

@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::databases::{Kind, on};
 use crate::support::{App, config, expect_error};
 
 #[tokio::test]
@@ -27,6 +28,39 @@ async fn create_get_list() {
     let page = app.get("/api/v1/users?offset=4294967295").await.json::<Value>().await.unwrap();
     assert_eq!(page["users"], json!([]));
     app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn change_delete_and_come_back() {
+    on(&[Kind::File, Kind::Memory, Kind::Postgres], |db| async move {
+        let app = App::start(config(&[&format!("--database-url={}", db.url)])).await;
+        let ann = app.create("Ann", "ann@example.com").await;
+        let url = app.url(&format!("/api/v1/users/{}", ann["id"].as_str().unwrap()));
+        let patch = async |body: Value| {
+            let request = app.client.patch(&url).header("content-type", "application/json").body(body.to_string());
+            request.send().await.unwrap()
+        };
+        let changed = patch(json!({ "name": " Bea " })).await;
+        assert_eq!(changed.status(), StatusCode::OK);
+        let changed: Value = changed.json().await.unwrap();
+        assert_eq!((&changed["name"], &changed["email"]), (&json!("Bea"), &json!("ann@example.com")));
+        assert_eq!((&changed["id"], &changed["created_at"]), (&ann["id"], &ann["created_at"]));
+        assert!(changed["updated_at"].as_str() > ann["updated_at"].as_str());
+        let changed: Value = patch(json!({ "email": "BEA@example.com" })).await.json().await.unwrap();
+        assert_eq!((&changed["name"], &changed["email"]), (&json!("Bea"), &json!("bea@example.com")));
+        assert_eq!(app.client.get(&url).send().await.unwrap().json::<Value>().await.unwrap(), changed);
+
+        let deleted = app.client.delete(&url).send().await.unwrap();
+        assert_eq!((deleted.status(), deleted.headers().get("content-length")), (StatusCode::NO_CONTENT, None));
+        expect_error(app.client.delete(&url).send().await.unwrap(), 404, "NOT_FOUND").await;
+        expect_error(app.client.get(&url).send().await.unwrap(), 404, "NOT_FOUND").await;
+        expect_error(patch(json!({ "name": "Cleo" })).await, 404, "NOT_FOUND").await;
+        let page = app.get("/api/v1/users").await.json::<Value>().await.unwrap();
+        assert_eq!(page["users"], json!([]));
+        app.create("Bea", "bea@example.com").await;
+        app.must_be_well().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ struct World {
 
 impl World {
     fn new(capacity: usize, chunk: usize) -> Self {
-        let (sender, receiver) = channel(capacity, Waker::wake);
+        let (sender, mut receiver) = channel(capacity, Waker::wake);
         receiver.take_at_most(chunk);
         let first = Reader { number: 0, real: receiver, local: VecDeque::new(), batch: 0, sleeps: false };
         Self {
@@ -170,8 +170,9 @@ impl World {
 
     fn flush(&mut self) {
         let Some(sender) = &mut self.sender else { return };
+        let looks = sender.room() == 0 || !self.collected.is_empty();
         let flushed = sender.flush();
-        if self.readers.is_empty() && !self.collected.is_empty() {
+        if self.readers.is_empty() && looks {
             assert!(flushed.is_err(), "nobody is left to read");
             let unsent = sender.unsent();
             assert_eq!(unsent, self.collected, "all of it is handed back");
@@ -238,7 +239,8 @@ impl World {
 
     fn another(&mut self) {
         let Some(first) = self.readers.first() else { return };
-        let real = first.real.another();
+        let mut real = first.real.another();
+        real.take_at_most(self.chunk);
         let (number, local) = (self.next_reader, VecDeque::new());
         self.readers.push(Reader { number, real, local, batch: 0, sleeps: false });
         self.next_reader += 1;

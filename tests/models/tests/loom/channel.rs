@@ -279,7 +279,7 @@ fn bound_and_read() {
 #[test]
 fn evict_and_read() {
     Model::small("evict_and_read", 154).check(|| {
-        let (mut sender, receiver) = opened(2);
+        let (mut sender, mut receiver) = opened(2);
         receiver.take_at_most(1);
         let evictor = loom::thread::spawn(move || {
             let evicted: Vec<u32> = (0..4).filter_map(|item| sender.push_evicting(item)).collect();

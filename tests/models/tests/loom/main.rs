@@ -36,6 +36,8 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
+mod ready;
 mod running;
+mod sequence;
 mod shard;
 mod timing;

@@ -15,7 +15,9 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
+mod ready;
 mod running;
+mod sequence;
 mod shard;
 mod timing;
 
@@ -44,6 +46,8 @@ const GATE: &str = "src/kernel/gate.rs";
 const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
+const READY: &str = "src/kernel/ready.rs";
+const SEQUENCE: &str = "src/kernel/sequence.rs";
 const RECEIVER: &str = "src/kernel/channel/receiver.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
@@ -75,6 +79,8 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         inbox::BUGS,
         ledger::BUGS,
         patrol::BUGS,
+        ready::BUGS,
+        sequence::BUGS,
         running::BUGS,
         shard::BUGS,
         timing::BUGS,

@@ -1,6 +1,7 @@
 //! Where a panic of a run of fused stages ends.
 
 use super::scope::{Run, Scope};
+use super::turn::{TURN, give_way};
 use crate::contain::{contain, discard};
 use futures_core::Stream;
 use std::pin::Pin;
@@ -69,7 +70,7 @@ impl<S: Stream> Stream for Contained<S> {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        loop {
+        for _ in 0..TURN {
             let Some(input) = &mut self.input else { return Poll::Ready(None) };
             match contain(|| input.as_mut().poll_next(cx)) {
                 Ok(Poll::Ready(None)) => {
@@ -84,6 +85,7 @@ impl<S: Stream> Stream for Contained<S> {
                 }
             }
         }
+        give_way(cx)
     }
 }
 

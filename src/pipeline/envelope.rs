@@ -185,11 +185,28 @@ impl Ticket {
 
     /// One ticket for several: each of them is settled as this one is.
     pub fn join(tickets: impl IntoIterator<Item = Self>) -> Self {
-        let mut owing: Vec<Self> = tickets.into_iter().filter(|ticket| !ticket.is_none()).collect();
+        let mut owing = Vec::new();
+        tickets.into_iter().filter(|ticket| !ticket.is_none()).for_each(|ticket| ticket.join_into(&mut owing));
         match owing.len() {
             0 => Self::NONE,
             1 => owing.pop().unwrap_or(Self::NONE),
             _ => Self::of(Origin::Joined(owing)),
+        }
+    }
+
+    /// Adds it to others that are settled together; one that was joined itself adds what it was joined of, so that joining
+    /// again and again is no deeper than joining once.
+    fn join_into(mut self, owing: &mut Vec<Self>) {
+        let alone = self.0.as_mut().and_then(Arc::get_mut);
+        match alone.map(|slip| (slip.worst.get_mut(), &mut slip.origin)) {
+            // No part of it was settled before.
+            Some((worst, Origin::Joined(parts))) if *worst == Fate::Filtered as u8 => {
+                if parts.len() > owing.len() {
+                    std::mem::swap(parts, owing);
+                }
+                owing.append(parts);
+            }
+            _ => owing.push(self),
         }
     }
 

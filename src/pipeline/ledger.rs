@@ -10,6 +10,7 @@ use crate::contain::{contain, discard};
 use crate::kernel::gate::Gate;
 use crate::shim::Mutex;
 use crate::shim::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What became of an item, from the best to the worst: the fate of an item of several parts is that of its worst part.
@@ -130,6 +131,19 @@ impl Counter {
     }
 }
 
+/// On a cache line of its own: what one side of a pipeline counts does not slow down the other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// The account of a pipeline, by source item.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -137,7 +151,7 @@ pub(super) struct Ledger {
     pub(super) tracked: bool,
     /// Whether the pipeline has been cancelled, or has failed: what is dropped from here on was cancelled.
     pub(super) torn_down: AtomicBool,
-    pub(super) taken: Counter,
+    pub(super) taken: Apart<Counter>,
     fates: [Counter; FATES.len()],
     /// Outputs that nobody read.
     pub(super) discarded: Counter,
@@ -148,7 +162,7 @@ impl Ledger {
         Self {
             tracked,
             torn_down: AtomicBool::new(false),
-            taken: Counter::default(),
+            taken: Apart::default(),
             fates: Default::default(),
             discarded: Counter::default(),
         }
@@ -181,8 +195,11 @@ impl Ledger {
         if self.tracked { ticket.settle(fate) } else { self.count(fate) }
     }
 
-    /// So many items without tickets have met the same fate; only the consumer settles in such numbers.
-    pub(super) fn settle_untracked(&self, fate: Fate, items: u64) {
-        self.fates[fate as usize].add_alone(items);
+    /// An item was yielded to the consumer, who is the only one to settle so. One with a ticket is counted by that.
+    #[inline]
+    pub(super) fn yielded(&self) {
+        if !self.tracked {
+            self.fates[Fate::Settled as usize].add_alone(1);
+        }
     }
 }

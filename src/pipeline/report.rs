@@ -86,8 +86,10 @@ impl Report {
         let [settled, filtered, failed, dead, cancelled, requeued] =
             [Fate::Settled, Fate::Filtered, Fate::Failed, Fate::Dead, Fate::Cancelled, Fate::Requeued]
                 .map(|fate| ledger.of(fate));
-        let taken = ledger.taken.get();
-        let unknown = taken.saturating_sub(settled + filtered + failed + dead + cancelled + requeued);
+        let known = settled + filtered + failed + dead + cancelled + requeued;
+        // A count of another core may be seen late: what is settled was taken.
+        let taken = ledger.taken.get().max(known);
+        let unknown = taken - known;
         let life = run.life.lock();
         let torn_down = ledger.torn_down.load(Ordering::Relaxed);
         // Items without tickets have no other fate left once their pipeline has been torn down.

@@ -119,12 +119,9 @@ fn finish(
     phase: PhaseWatch,
 ) -> Response {
     let (mut parts, body) = response.into_parts();
-    if let Some(status) = refusal(&parts.headers) {
+    if let Some(status) = status_in(&parts.headers) {
         call.code = Some(status.code());
-        if call.code == Some(Code::ResourceExhausted) {
-            // tonic says OUT_OF_RANGE.
-            let _ = status.add_header(&mut parts.headers);
-        }
+        put(&status, &mut parts.headers);
     }
     let until = if is_endless { Phase::Draining } else { Phase::Ending };
     let ending = async move { phase.reached(until).await }.boxed();
@@ -132,13 +129,18 @@ fn finish(
     Response::from_parts(parts, Body::new(Answer { body, call, deadline, ending, is_endless, is_over: false }))
 }
 
-/// The status of an answer that has no body. tonic's code for a message that is too large is not the one that gRPC has for it.
-fn refusal(headers: &HeaderMap) -> Option<Status> {
+/// The status in headers or trailers. tonic's code for a message that is too large is not the one that gRPC has for it.
+fn status_in(headers: &HeaderMap) -> Option<Status> {
     let status = Status::from_header_map(headers)?;
     Some(match status.code() {
-        Code::OutOfRange => Status::resource_exhausted(status.message()),
+        Code::OutOfRange => Status::resource_exhausted("the message must have at most 4 MiB"),
         _ => status,
     })
+}
+
+fn put(status: &Status, headers: &mut HeaderMap) {
+    // Fails for a message that no header can hold; tonic encodes what could not be held.
+    let _ = status.add_header(headers);
 }
 
 /// When the caller loses its interest: up to 8 digits and a unit.
@@ -210,8 +212,7 @@ struct Answer {
 impl Answer {
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut trailers = HeaderMap::new();
-        // Fails for a message that no header can hold; ours can be held.
-        let _ = status.add_header(&mut trailers);
+        put(status, &mut trailers);
         self.call.code = Some(status.code());
         self.is_over = true;
         self.body = Body::empty();
@@ -246,10 +247,10 @@ impl HttpBody for Answer {
         match std::panic::catch_unwind(body) {
             Ok(Poll::Ready(frame)) => {
                 let trailers = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.trailers_ref());
-                if let Some(status) = trailers.and_then(Status::from_header_map) {
-                    this.call.code = Some(status.code());
+                match trailers.and_then(status_in) {
+                    Some(status) => this.end(&status),
+                    None => Poll::Ready(frame),
                 }
-                Poll::Ready(frame)
             }
             Ok(Poll::Pending) if this.is_endless => match this.poll_ending(cx) {
                 Poll::Ready(status) => this.end(&status),

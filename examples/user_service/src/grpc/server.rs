@@ -1,6 +1,5 @@
 //! The accept loop: HTTP/2 over a bounded number of connections, and the way down.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -114,8 +113,7 @@ impl GrpcServer {
         let router = self.router.clone();
         let answer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let answer = router.clone().call(request);
-            async move { Ok::<_, Infallible>(answer.await?) }
+            router.clone().call(request)
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

@@ -1,7 +1,7 @@
 //! The chat: who leaves, who is slow, and many who say nothing.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http;
@@ -111,6 +111,7 @@ async fn a_slow_participant_lags_alone_and_is_told() {
     app.must_be_well().await;
 }
 
+/// Seen to fail: where chats are streams like others, they end after 15 s.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_idle_chats_end_with_the_service() {
     let app = App::start(config(&[])).await;
@@ -130,12 +131,15 @@ async fn a_thousand_idle_chats_end_with_the_service() {
     mouth.send(text("hello, all of you")).await.unwrap();
     let heard = chats.iter_mut().map(|(_, ear)| hear_text(ear));
     assert!(within(join_all(heard)).await.iter().all(|text| text == "hello, all of you"));
+    let asked = Instant::now();
     let running = app.begin_stop();
     let ends = chats.iter_mut().map(|(_, ear)| ear.message());
     let ends = within(join_all(ends)).await;
     assert!(ends.into_iter().all(|end| end.unwrap_err().code() == Code::Unavailable));
     let outcome = within(running).await.unwrap();
     assert!(outcome.is_clean(), "{outcome}");
+    // Not after half of the time to shut down, which is for streams that have an end.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

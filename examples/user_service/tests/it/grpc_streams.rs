@@ -112,6 +112,7 @@ impl Endless {
 /// and little to hold.
 const FEW: usize = 40_000;
 
+/// Seen to fail: with a million places between the query and the client, a million users are read.
 #[tokio::test]
 async fn a_slow_reader_holds_the_query_back_and_a_dropped_one_ends_it() {
     let endless = Endless::default();
@@ -132,6 +133,7 @@ async fn a_slow_reader_holds_the_query_back_and_a_dropped_one_ends_it() {
     app.must_be_well().await;
 }
 
+/// Seen to fail: with a million places, the query never notices.
 #[tokio::test]
 async fn a_reader_that_stands_still_loses_its_query() {
     let endless = Endless::default();

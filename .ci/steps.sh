@@ -136,6 +136,9 @@ step_examples() {
     timeout "$PATIENCE" "$target/debug/examples/concurrent_map" README.md CHANGELOG.md
     timeout "$PATIENCE" "$target/debug/examples/keyed_lanes"
     timeout "$PATIENCE" "$target/debug/examples/crawl" src
+    timeout "$PATIENCE" "$target/debug/examples/fan_out_fan_in" src
+    timeout "$PATIENCE" "$target/debug/examples/broadcast" README.md >"$log"
+    grep -q '^README.md: crc32 [0-9a-f]*, [0-9]* words; the preview showed ' "$log" || fail "the broadcast lost a leg"
     timeout "$PATIENCE" "$target/debug/examples/pipeline" >"$log"
     grep -q '^completed after .*: 5000 taken, 4995 settled, 5 filtered$' "$log" || { cat "$log"; fail "the pipeline lost lines"; }
     grep -q '^flowchart LR$' "$log" || fail "the pipeline drew no picture"

@@ -125,6 +125,7 @@ impl Counter {
     }
 
     /// Adds, for the only one who counts: no locked instruction.
+    #[inline]
     pub(super) fn add_alone(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
     }
@@ -168,8 +169,13 @@ impl Ledger {
     }
 
     /// The ticket of an item that was just taken.
+    #[inline]
     pub(super) fn ticket(self: &Arc<Self>, upstream: Ticket) -> Ticket {
-        if self.tracked { Ticket::of(Origin::Source { ledger: self.clone(), upstream }) } else { upstream }
+        if self.tracked { self.owing(upstream) } else { upstream }
+    }
+
+    fn owing(self: &Arc<Self>, upstream: Ticket) -> Ticket {
+        Ticket::of(Origin::Source { ledger: self.clone(), upstream })
     }
 
     fn count(&self, fate: Fate) {

@@ -55,6 +55,7 @@ mod source;
 mod stage;
 mod start;
 mod tasks;
+mod turn;
 mod work;
 
 pub use apply::Applied;
@@ -210,8 +211,8 @@ impl<In: Send + 'static, S: Stage<In>> Stage<In> for Pipeline<In, S> {
         I: Stream<Item = Envelope<In>> + Send + 'static,
     {
         let gate = self.gate();
-        let scope = scope.inside(gate.clone());
-        let input = Bounded::new(input, gate, self.weight.map(|(_, weigh)| weigh), &scope);
+        let input = Bounded::new(input, gate.clone(), self.weight.map(|(_, weigh)| weigh), &scope);
+        let scope = scope.inside(gate);
         self.stage.attach(input, scope)
     }
 

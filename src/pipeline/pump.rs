@@ -81,16 +81,18 @@ where
                     return Poll::Pending;
                 }
             }
-            match Pin::new(&mut this.input).poll_next(cx) {
-                Poll::Ready(Some(envelope)) => this.sender.push(envelope),
-                Poll::Ready(None) => return Poll::Ready(()),
+            let items = this.batch.saturating_sub(this.sender.collected()).clamp(1, this.sender.room()).min(left);
+            let before = this.sender.collected();
+            match this.input.poll_several(items, cx, |envelope| this.sender.push(envelope)) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(()),
                 Poll::Pending => {
                     this.batch = 1;
                     this.began = rt::now();
                     return this.sender.poll_closed(cx.waker());
                 }
             }
-            left -= 1;
+            left -= this.sender.collected() - before;
             if this.sender.collected() >= this.batch && this.flush().is_err() {
                 return Poll::Ready(());
             }

@@ -107,6 +107,9 @@ pub enum Bottleneck {
     Source,
     /// The stage of this name.
     Stage(Arc<str>),
+    /// The workers could do more, and [`max_in_flight`](super::Pipeline::max_in_flight) or
+    /// [`max_weight`](super::Pipeline::max_weight) lets nothing more in.
+    Bound,
 }
 
 impl Snapshot {
@@ -171,6 +174,11 @@ impl Snapshot {
             let behind = self.stages.get(at + 1);
             return Some(behind.map_or(Bottleneck::Consumer, |stage| Bottleneck::Stage(stage.name.clone())));
         }
+        if self.bounds.iter().any(|bound| bound.is_full) {
+            let works = self.stages.iter().filter_map(|stage| stage.workers).any(|workers| workers.in_pool > 0);
+            // What nobody works on waits to be read, or to be acknowledged.
+            return Some(if works { Bottleneck::Bound } else { Bottleneck::Consumer });
+        }
         Some(Bottleneck::Source)
     }
 
@@ -202,7 +210,7 @@ impl Snapshot {
         }
         lines.push(format!("    {before} -->|{passed}| out([output])"));
         let marked = match &self.bottleneck {
-            Some(Bottleneck::Source) => Some(String::from("source")),
+            Some(Bottleneck::Source | Bottleneck::Bound) => Some(String::from("source")),
             Some(Bottleneck::Consumer) => Some(String::from("out")),
             Some(Bottleneck::Stage(name)) => {
                 self.stages.iter().position(|stage| stage.name == *name).map(|n| format!("s{}", n + 1))
@@ -253,6 +261,7 @@ impl fmt::Display for Bottleneck {
             Self::Consumer => f.pad("the consumer"),
             Self::Source => f.pad("the source"),
             Self::Stage(name) => f.pad(name),
+            Self::Bound => f.pad("the bound on what is in flight"),
         }
     }
 }

@@ -69,6 +69,7 @@ impl<T, S, N> Source<T, S, N> {
         Self { input: Some(Box::pin(input)), run, closing, of: PhantomData }
     }
 
+    #[cold]
     fn end<I>(&mut self) -> Poll<Option<I>> {
         discard(self.input.take());
         Poll::Ready(None)
@@ -85,6 +86,7 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = &mut *self;
         // Ordering: Relaxed. Who closes and must know that nothing is taken afterwards waits for the end of the run.

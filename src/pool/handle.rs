@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A job's number in the order in which its pool accepted jobs, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,11 +114,10 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// # Errors
     /// The job's own.
     pub fn blocking_wait(mut self) -> Result<T, JobError<J, E>> {
-        if self.is_finished() {
-            // Without setting up a wait that there will not be.
-            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
-                return outcome;
-            }
+        // Without setting up a wait that there may not be.
+        if let Some(outcome) = self.cell.as_ref().and_then(|cell| cell.take()) {
+            self.cell = None;
+            return outcome;
         }
         rt::block_on(self)
     }

@@ -220,7 +220,11 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Errors
     /// As [`WorkerPool::blocking_submit`].
     pub fn blocking_submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        rt::block_on(self.submit())
+        let Self { shared, job, terms } = self;
+        match start(shared, job, terms) {
+            Ok(handle) => Ok(handle),
+            Err(refused) => rt::block_on(wait_for_room(shared, refused, terms, Deserted::Detach)),
+        }
     }
 
     /// Submits the job and waits for its result, as [`WorkerPool::run`] does.

@@ -12,6 +12,7 @@ mod fan;
 mod map;
 mod panics;
 mod pipeline;
+mod pipeline_limits;
 mod pool;
 mod retry;
 mod soak;

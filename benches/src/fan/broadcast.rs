@@ -7,7 +7,7 @@ use super::{BUFFER, WAYS, on_workers, sum_of};
 use crate::setup::Setup;
 
 /// Required legs.
-pub fn ours(setup: &Setup) -> u64 {
+pub(super) fn ours(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let branches =
@@ -20,7 +20,7 @@ pub fn ours(setup: &Setup) -> u64 {
 
 /// tokio's broadcast. It overwrites what is not read, so the sender holds back while the slowest receiver is a whole
 /// buffer behind.
-pub fn tokio_broadcast(setup: &Setup) -> u64 {
+pub(super) fn tokio_broadcast(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (sender, receiver) = tokio::sync::broadcast::channel(BUFFER);
@@ -48,7 +48,7 @@ pub fn tokio_broadcast(setup: &Setup) -> u64 {
 }
 
 /// A channel for each consumer.
-pub fn mpsc(setup: &Setup) -> u64 {
+pub(super) fn mpsc(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (senders, readers): (Vec<_>, Vec<_>) = (0..WAYS)

@@ -10,14 +10,14 @@ use super::{BUFFER, WAYS, on_workers};
 use crate::setup::Setup;
 
 /// What reads several streams as one.
-pub trait Merging: 'static {
+pub(super) trait Merging: 'static {
     /// As one.
     fn merge<S: Stream<Item = u64> + Send + Unpin + 'static>(streams: Vec<S>) -> BoxStream<'static, u64>;
 }
 
 /// Ours.
 #[derive(Debug)]
-pub struct FanIn;
+pub(super) struct FanIn;
 
 impl Merging for FanIn {
     fn merge<S: Stream<Item = u64> + Send + Unpin + 'static>(streams: Vec<S>) -> BoxStream<'static, u64> {
@@ -27,7 +27,7 @@ impl Merging for FanIn {
 
 /// `futures::stream::select_all`.
 #[derive(Debug)]
-pub struct SelectAll;
+pub(super) struct SelectAll;
 
 impl Merging for SelectAll {
     fn merge<S: Stream<Item = u64> + Send + Unpin + 'static>(streams: Vec<S>) -> BoxStream<'static, u64> {
@@ -37,7 +37,7 @@ impl Merging for SelectAll {
 
 /// `futures_concurrency`'s `merge`.
 #[derive(Debug)]
-pub struct Concurrency;
+pub(super) struct Concurrency;
 
 impl Merging for Concurrency {
     fn merge<S: Stream<Item = u64> + Send + Unpin + 'static>(streams: Vec<S>) -> BoxStream<'static, u64> {
@@ -47,7 +47,7 @@ impl Merging for Concurrency {
 
 /// `tokio_stream::StreamMap`.
 #[derive(Debug)]
-pub struct Map;
+pub(super) struct Map;
 
 impl Merging for Map {
     fn merge<S: Stream<Item = u64> + Send + Unpin + 'static>(streams: Vec<S>) -> BoxStream<'static, u64> {
@@ -64,13 +64,13 @@ async fn sum(stream: impl Stream<Item = u64>) -> u64 {
 }
 
 /// Streams without tasks.
-pub fn in_place<M: Merging>(setup: &Setup) -> u64 {
+pub(super) fn in_place<M: Merging>(setup: &Setup) -> u64 {
     let streams: Vec<_> = setup.shares().map(|share| stream::iter(share.map(|job| job + 1))).collect();
     on_workers(setup, async move { sum(M::merge(streams)).await })
 }
 
 /// A task for each input, merged.
-pub fn ours(setup: &Setup) -> u64 {
+pub(super) fn ours(setup: &Setup) -> u64 {
     let shares: Vec<_> = setup.shares().collect();
     on_workers(setup, async move {
         let branch = |share: std::ops::Range<u64>| {
@@ -81,7 +81,7 @@ pub fn ours(setup: &Setup) -> u64 {
 }
 
 /// A task for each input with a channel of its own, whose streams are merged.
-pub fn tasks<M: Merging>(setup: &Setup) -> u64 {
+pub(super) fn tasks<M: Merging>(setup: &Setup) -> u64 {
     let shares: Vec<_> = setup.shares().collect();
     on_workers(setup, async move {
         let streams = shares.into_iter().map(|share| {
@@ -98,7 +98,7 @@ pub fn tasks<M: Merging>(setup: &Setup) -> u64 {
 }
 
 /// A task for each input, all sending to one channel.
-pub fn mpsc(setup: &Setup) -> u64 {
+pub(super) fn mpsc(setup: &Setup) -> u64 {
     let shares: Vec<_> = setup.shares().collect();
     on_workers(setup, async move {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(WAYS * BUFFER);
@@ -120,7 +120,7 @@ pub fn mpsc(setup: &Setup) -> u64 {
 }
 
 /// The same over kanal.
-pub fn kanal(setup: &Setup) -> u64 {
+pub(super) fn kanal(setup: &Setup) -> u64 {
     let shares: Vec<_> = setup.shares().collect();
     on_workers(setup, async move {
         let (sender, receiver) = kanal::bounded_async(WAYS * BUFFER);
@@ -142,7 +142,7 @@ pub fn kanal(setup: &Setup) -> u64 {
 }
 
 /// The same over flume.
-pub fn flume(setup: &Setup) -> u64 {
+pub(super) fn flume(setup: &Setup) -> u64 {
     let shares: Vec<_> = setup.shares().collect();
     on_workers(setup, async move {
         let (sender, receiver) = flume::bounded(WAYS * BUFFER);

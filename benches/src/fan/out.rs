@@ -6,7 +6,7 @@ use super::{BUFFER, WAYS, on_workers, sum_of};
 use crate::setup::Setup;
 
 /// Competing branches, a task for each.
-pub fn ours(setup: &Setup) -> u64 {
+pub(super) fn ours(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let branches = flowgate::fan_out(stream::iter(1..=ops), WAYS, BUFFER).expect("valid numbers");
@@ -17,7 +17,7 @@ pub fn ours(setup: &Setup) -> u64 {
 }
 
 /// A channel for each consumer, served in turn: tokio's has one consumer.
-pub fn mpsc(setup: &Setup) -> u64 {
+pub(super) fn mpsc(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (senders, readers): (Vec<_>, Vec<_>) = (0..WAYS)
@@ -42,7 +42,7 @@ pub fn mpsc(setup: &Setup) -> u64 {
 }
 
 /// One channel with eight receivers: kanal.
-pub fn kanal(setup: &Setup) -> u64 {
+pub(super) fn kanal(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (sender, receiver) = kanal::bounded_async(WAYS * BUFFER);
@@ -67,7 +67,7 @@ pub fn kanal(setup: &Setup) -> u64 {
 }
 
 /// One channel with eight receivers: flume.
-pub fn flume(setup: &Setup) -> u64 {
+pub(super) fn flume(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (sender, receiver) = flume::bounded(WAYS * BUFFER);
@@ -92,7 +92,7 @@ pub fn flume(setup: &Setup) -> u64 {
 }
 
 /// One channel with eight receivers: async-channel.
-pub fn async_channel(setup: &Setup) -> u64 {
+pub(super) fn async_channel(setup: &Setup) -> u64 {
     let ops = setup.ops;
     on_workers(setup, async move {
         let (sender, receiver) = async_channel::bounded(WAYS * BUFFER);

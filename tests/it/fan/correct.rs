@@ -173,7 +173,7 @@ fn branches_may_be_read_outside_the_runtime() {
     assert_eq!(seen as u64, ITEMS);
 }
 
-/// Seen to fail: branches that compare the tasks of a runtime that is gone with a source that has ended.
+/// Seen to fail: a task that is dropped before its end, taken for one whose source has ended.
 #[test]
 fn a_runtime_that_shuts_down_is_no_end_of_the_source() {
     let runtime = crate::support::threads(1);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::task::Poll;
 
 use flowgate::fan::Ended;
 use flowgate::{Branch, FanIn, Leg, OnLag, broadcast, fan_in, fan_out, merge_sorted_by, partition_by};
@@ -94,15 +95,17 @@ async fn compete(items: u32, n: usize, buf: usize, steps: Vec<Step>) {
     let mut branches: Vec<Option<Branch<u32>>> =
         fan_out(stream::iter(0..items), n, buf).expect("valid numbers").into_iter().map(Some).collect();
     let mut seen = vec![Vec::new(); n];
-    let mut dropped = false;
+    // Whether a branch was dropped, and whether one was after another had seen the end.
+    let (mut dropped, mut ended, mut late) = (false, false, false);
     for step in steps {
         match step {
             Step::Read(nth, items) => {
                 if let Some(branch) = &mut branches[nth % n] {
                     for _ in 0..items {
-                        let next = poll!(branch.next());
-                        if let std::task::Poll::Ready(Some(item)) = next {
-                            seen[nth % n].push(item);
+                        match poll!(branch.next()) {
+                            Poll::Ready(Some(item)) => seen[nth % n].push(item),
+                            Poll::Ready(None) => ended = true,
+                            Poll::Pending => {}
                         }
                     }
                 }
@@ -110,7 +113,9 @@ async fn compete(items: u32, n: usize, buf: usize, steps: Vec<Step>) {
             Step::Drop(nth) => {
                 // One stays, to read what the others leave.
                 if branches.iter().flatten().count() > 1 {
-                    dropped |= branches[nth % n].take().is_some();
+                    let drops = branches[nth % n].take().is_some();
+                    dropped |= drops;
+                    late |= drops && ended;
                 }
             }
             Step::Settle => settle().await,
@@ -125,7 +130,7 @@ async fn compete(items: u32, n: usize, buf: usize, steps: Vec<Step>) {
     let mut all = seen.concat();
     all.sort_unstable();
     assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "an item came twice");
-    assert!(dropped || all.into_iter().eq(0..items), "an item is missing");
+    assert!(late || all.into_iter().eq(0..items), "an item is missing");
 }
 
 async fn lag(places: Vec<(usize, OnLag)>, shows: Vec<Show>) {
@@ -156,7 +161,7 @@ async fn lag(places: Vec<(usize, OnLag)>, shows: Vec<Show>) {
                     let read = poll!(branches[nth].next());
                     let expected = queues[nth].items.pop_front();
                     let pending = expected.is_none() && !queues[nth].cut;
-                    assert_eq!(read, if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(expected) });
+                    assert_eq!(read, if pending { Poll::Pending } else { Poll::Ready(expected) });
                 }
             }
         }
@@ -173,7 +178,7 @@ async fn lag(places: Vec<(usize, OnLag)>, shows: Vec<Show>) {
 proptest! {
     #![proptest_config(config())]
 
-    /// Seen to fail: a branch that drops what it has taken when it is dropped; a share that is taken twice.
+    /// Seen to fail: a branch that is dropped with what it has taken.
     #[test]
     fn each_item_goes_to_one_of_the_branches(
         items in 0..200_u32,

@@ -31,6 +31,7 @@ mod control;
 mod crew;
 mod ending;
 mod flight;
+mod gate;
 mod inbox;
 mod lanes;
 mod ledger;

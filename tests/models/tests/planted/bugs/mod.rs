@@ -10,6 +10,7 @@ mod control;
 mod crew;
 mod ending;
 mod flight;
+mod gate;
 mod inbox;
 mod lanes;
 mod ledger;
@@ -41,6 +42,7 @@ const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LANES: &str = "src/kernel/engine/lanes.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
+const GATE: &str = "src/kernel/gate.rs";
 const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
@@ -73,6 +75,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         ending::BUGS,
         lanes::BUGS,
         flight::BUGS,
+        gate::BUGS,
         inbox::BUGS,
         ledger::BUGS,
         patrol::BUGS,

@@ -18,7 +18,14 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
 }
 
 /// Drops `value`; a panic in its `Drop` ends here, and so does one in the `Drop` of that panic's payload.
+#[inline]
 pub(crate) fn discard<T>(value: T) {
+    if std::mem::needs_drop::<T>() {
+        drop_contained(value);
+    }
+}
+
+fn drop_contained<T>(value: T) {
     let mut left = contain(|| drop(value));
     for _ in 0..MAX_PAYLOADS {
         match left {

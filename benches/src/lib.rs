@@ -23,6 +23,7 @@ pub mod json;
 pub mod latency;
 pub mod machine;
 pub mod map;
+pub mod pipeline;
 pub mod pool;
 pub mod report;
 pub mod setup;
@@ -34,5 +35,6 @@ pub fn cases() -> Vec<case::Case> {
     let mut cases = pool::cases();
     cases.extend(map::cases());
     cases.extend(fan::cases());
+    cases.extend(pipeline::cases());
     cases
 }

@@ -12,12 +12,13 @@ use crate::pool::load;
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions belong beside the figures.
-const NAMED: [&str; 17] = [
+const NAMED: [&str; 18] = [
     "tokio",
     "async-channel",
     "flume",
     "kanal",
     "futures-util",
+    "par-stream",
     "tower",
     "parking_lot",
     "threadpool",

@@ -83,4 +83,11 @@ fn a_job_takes_one_allocation_of_little_more_than_itself() {
     println!("streamed: {:.3} allocations, {:.1} bytes a job", streamed.blocks, streamed.bytes);
     assert!(streamed.blocks <= 1.0 + RUNNERS.0, "{streamed:?}");
     assert!(streamed.bytes <= LARGER + OVERHEAD + RUNNERS.1, "{streamed:?}");
+
+    // One job at a time: its cell, and the task of a runner whose other memory was kept from the spell before.
+    let mut case = cases().into_iter().find(|case| case.name == "pool/roundtrip/p1").unwrap();
+    case.contenders.truncate(1);
+    let alone = &count_all(&[case], 2, count, || 0)[0];
+    println!("round trip: {:.3} allocations, {:.1} bytes a job", alone.blocks, alone.bytes);
+    assert!(alone.blocks <= 2.0 + RUNNERS.0, "{alone:?}");
 }

@@ -40,5 +40,6 @@ pub use error::InvalidFan;
 pub use merge::{FanIn, InputId, Merged, fan_in};
 pub use out::fan_out;
 pub use partition::partition_by;
+pub(crate) use share::sealed::Sealed;
 pub use share::{Role, Share};
 pub use sorted::{MergeSorted, merge_sorted_by};

@@ -191,6 +191,12 @@ impl<V, O> Cell<V, O> {
         Poll::Pending
     }
 
+    /// Takes the outcome, if it is there and has not been taken.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<O> {
+        self.state.lock().unread()
+    }
+
     /// Whether there is an outcome, read or not.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state.lock().slot, Slot::Done(_) | Slot::Read)

@@ -7,13 +7,14 @@
 //! |---|---|---|---|
 //! | outside | nothing | [`Gate::leave`], a settled entrance | [`Gate::poll_enter`] |
 //! | a place held | one of the items, no weight | [`Gate::poll_enter`] | [`Gate::poll_weigh`], [`Gate::leave`] |
-//! | starved: waits for room | what it held before, and its waker | [`Gate::poll_enter`], [`Gate::poll_weigh`] | the next of these that finds room, [`Gate::leave`] |
+//! | starved: waits for room | what it held before, and its waker | [`Gate::poll_enter`], [`Gate::poll_weigh`] | the room that somebody gives back, [`Gate::gone`] |
+//! | gone | nothing | [`Gate::gone`] | - |
 //!
 //! # Invariants
 //! 1. `items <= most.items`.
 //! 2. `weight <= most.weight`, or one item alone is heavier than that.
 //! 3. While the entrance is starved its waker is here, or on its way to be woken.
-//! 4. Who watches for starvation is woken when it begins.
+//! 4. Who watches for starvation is woken when it begins. Each of them has one waker here at most, the last that it came with.
 //! 5. Wakers leave through return values: none is cloned, dropped or woken under the lock.
 //!
 //! # Why not the obvious
@@ -25,6 +26,7 @@
 //! One lock operation to enter, one more where items are weighed, one to leave. 100 bytes a pipeline.
 
 use crate::shim::Mutex;
+use crate::shim::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
 /// How much may be inside.
@@ -38,6 +40,8 @@ pub(crate) struct Most {
 #[derive(Debug)]
 pub(crate) struct Gate {
     state: Mutex<State>,
+    /// A place is held for an item that has not come; for showing.
+    expects: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -46,8 +50,13 @@ struct State {
     items: usize,
     weight: usize,
     starved: Option<Waker>,
-    watchers: Vec<Waker>,
+    /// The wakers of those who watch for starvation, by number.
+    watchers: Vec<Option<Waker>>,
 }
+
+/// The number of one who watches for starvation, at one gate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watcher(usize);
 
 /// What is inside, and whether the entrance waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +70,7 @@ impl Gate {
     /// With nothing inside. At least one item may be inside, of any weight.
     pub(crate) fn new(most: Most) -> Self {
         let state = State { most, items: 0, weight: 0, starved: None, watchers: Vec::new() };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), expects: AtomicBool::new(false) }
     }
 
     /// Takes a place for an item that is not there yet. Pending, the entrance is starved: the waker is woken when there may be
@@ -101,7 +110,7 @@ impl Gate {
             return Poll::Ready(());
         }
         let replaced = state.starved.replace(waker);
-        wake.append(&mut state.watchers);
+        wake.extend(state.watchers.iter_mut().filter_map(Option::take));
         drop(state);
         drop(replaced);
         Poll::Pending
@@ -120,30 +129,49 @@ impl Gate {
         state.starved.take()
     }
 
+    /// The entrance is no more: nobody waits for room. Returns its waker, to be dropped.
+    pub(crate) fn gone(&self) -> Option<Waker> {
+        self.state.lock().starved.take()
+    }
+
+    /// One more who watches for starvation.
+    pub(crate) fn watcher(&self) -> Watcher {
+        let mut state = self.state.lock();
+        state.watchers.push(None);
+        Watcher(state.watchers.len() - 1)
+    }
+
     /// Ready if the entrance is starved; else the waker is woken when it is.
-    pub(crate) fn poll_starved(&self, waker: &Waker) -> Poll<()> {
-        let watches = |state: &State| state.watchers.iter().any(|watcher| watcher.will_wake(waker));
+    pub(crate) fn poll_starved(&self, watcher: Watcher, waker: &Waker) -> Poll<()> {
         let state = self.state.lock();
         if state.starved.is_some() {
             return Poll::Ready(());
         }
-        if watches(&state) {
+        if state.watchers[watcher.0].as_ref().is_some_and(|known| known.will_wake(waker)) {
             return Poll::Pending;
         }
         drop(state);
-        let mut unused = Some(waker.clone());
+        let mut waker = Some(waker.clone());
         let mut state = self.state.lock();
         let starved = state.starved.is_some();
-        if !starved && !watches(&state) {
-            state.watchers.extend(unused.take());
+        if !starved {
+            std::mem::swap(&mut state.watchers[watcher.0], &mut waker);
         }
         drop(state);
-        drop(unused);
+        drop(waker);
         if starved { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Whether one of the places is held for an item that has not come, so that it is not shown as one.
+    pub(crate) fn expect(&self, expects: bool) {
+        // Ordering: Relaxed. A statistic.
+        self.expects.store(expects, Ordering::Relaxed);
+    }
+
+    /// What is inside at this moment.
     pub(crate) fn inside(&self) -> Inside {
         let state = self.state.lock();
-        Inside { items: state.items, weight: state.weight, starved: state.starved.is_some() }
+        let expected = usize::from(self.expects.load(Ordering::Relaxed));
+        Inside { items: state.items.saturating_sub(expected), weight: state.weight, starved: state.starved.is_some() }
     }
 }

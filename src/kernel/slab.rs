@@ -106,10 +106,14 @@ impl<T> Slab<T> {
     pub(crate) fn insert_with(&mut self, value: impl FnOnce(Key) -> T) -> Key {
         if self.free != NONE {
             let key = Key(self.free);
-            let value = Some(value(key));
             let entry = &mut self.entries[key.index()];
             self.free = entry.next;
-            *entry = Entry { prev: NONE, next: NONE, value };
+            entry.next = NONE;
+            debug_assert!(entry.value.is_none() && entry.prev == NONE, "a free place holds nothing");
+            if entry.value.is_none() {
+                // Told that there is nothing to drop, the compiler makes the value in its place.
+                entry.value = Some(value(key));
+            }
             self.len += 1;
             return key;
         }

@@ -3,7 +3,6 @@
 use super::contained::Contained;
 use super::envelope::Envelope;
 use super::error::PipelineError;
-use super::ledger::Fate;
 use super::report::Report;
 use super::scope::Scope;
 use super::snapshot::Snapshot;
@@ -23,8 +22,6 @@ pub struct Applied<S> {
     stages: Contained<S>,
     scope: Scope,
     state: State,
-    /// Yielded and not counted yet; only of items without tickets.
-    settled: u64,
 }
 
 enum State {
@@ -34,12 +31,9 @@ enum State {
     Ended,
 }
 
-/// So many items are counted at once, while they are read without a wait.
-const COUNT: u64 = 64;
-
 impl<S> Applied<S> {
     pub(super) fn new(stages: S, scope: Scope) -> Self {
-        Self { stages: Contained::new(stages, &scope), scope, state: State::Open, settled: 0 }
+        Self { stages: Contained::new(stages, &scope), scope, state: State::Open }
     }
 
     /// What has become of the items so far.
@@ -54,16 +48,8 @@ impl<S> Applied<S> {
         Snapshot::of(&self.scope.run, None)
     }
 
-    fn count(&mut self) {
-        let settled = std::mem::take(&mut self.settled);
-        if !self.scope.run.ledger.tracked {
-            self.scope.run.ledger.settle_untracked(Fate::Settled, settled);
-        }
-    }
-
     #[cold]
     fn end(&mut self) {
-        self.count();
         let run = self.scope.run.clone();
         self.state = State::Ending(Box::pin(async move { run.ended().await }));
     }
@@ -95,17 +81,11 @@ where
         if matches!(this.state, State::Open) {
             match Pin::new(&mut this.stages).poll_next(cx) {
                 Poll::Ready(Some(envelope)) => {
-                    this.settled += 1;
-                    if this.settled == COUNT {
-                        this.count();
-                    }
+                    this.scope.run.ledger.yielded();
                     return Poll::Ready(Some(Ok(envelope.ack())));
                 }
                 Poll::Ready(None) => this.end(),
-                Poll::Pending => {
-                    this.count();
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         this.poll_end(cx)

@@ -8,8 +8,9 @@ use super::node::{Flow, Node};
 use super::plan::Plan;
 use super::scope::{Run, Scope};
 use super::stage::Stage;
+use super::turn::{TURN, give_way};
 use crate::contain::{contain, discard};
-use crate::kernel::gate::Gate;
+use crate::kernel::gate::{Gate, Watcher};
 use crate::rt::{self, Sleep};
 use futures_core::Stream;
 use std::fmt;
@@ -94,10 +95,18 @@ impl<In: Send + 'static> Stage<In> for Batching<In> {
         S: Stream<Item = Envelope<In>> + Send + 'static,
     {
         let node = scope.node("batch", Flow::Counted);
+        // Also those of pipelines nested before this stage: what it collects is inside of them until it is settled.
+        let gates = scope.run.gates.lock().clone();
         Collecting {
             input: Contained::new(input, &scope),
             ended: false,
-            gates: scope.gates.clone(),
+            gates: gates
+                .into_iter()
+                .map(|gate| {
+                    let watcher = gate.watcher();
+                    (gate, watcher)
+                })
+                .collect(),
             partial: Partial::default(),
             over: None,
             timer: None,
@@ -156,7 +165,8 @@ impl<T> Partial<T> {
 struct Collecting<S, T> {
     input: Contained<S>,
     ended: bool,
-    gates: Vec<Arc<Gate>>,
+    /// The bounds that may let nothing more in until the batch is handed on.
+    gates: Vec<(Arc<Gate>, Watcher)>,
     partial: Partial<T>,
     /// An item that was too heavy for the batch before it.
     over: Option<(Envelope<T>, usize)>,
@@ -191,7 +201,9 @@ impl<S, T> Collecting<S, T> {
         }
         self.partial.push(envelope, weight);
         let full = self.partial.items.len() >= self.options.items || self.partial.weight >= most;
-        if full { self.flush() } else { None }
+        // The timer itself is looked at when the input is pending, which it may never be.
+        let late = || self.timer.as_ref().is_some_and(|timer| timer.deadline() <= rt::now());
+        if full || late() { self.flush() } else { None }
     }
 
     /// Hands on what there is.
@@ -225,7 +237,7 @@ impl<S, T> Collecting<S, T> {
             return false;
         }
         let late = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-        late || self.gates.iter().any(|gate| gate.poll_starved(cx.waker()).is_ready())
+        late || self.gates.iter().any(|(gate, watcher)| gate.poll_starved(*watcher, cx.waker()).is_ready())
     }
 }
 
@@ -237,7 +249,7 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        loop {
+        for _ in 0..TURN {
             let (envelope, weight) = if let Some(over) = this.over.take() {
                 over
             } else if this.ended {
@@ -266,5 +278,6 @@ where
                 return Poll::Ready(Some(batch));
             }
         }
+        give_way(cx)
     }
 }

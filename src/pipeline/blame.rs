@@ -22,6 +22,7 @@ pub(super) struct Blamed {
 
 /// Takes the blame if it is dropped before it was cleared: by unwinding.
 pub(super) struct Blame<'a> {
+    /// `None` once it was cleared.
     node: Option<&'a Arc<Node>>,
     ticket: Option<Ticket>,
 }
@@ -48,15 +49,22 @@ impl<'a> Blame<'a> {
 }
 
 impl Drop for Blame<'_> {
+    // Inlined, and what is rare apart: then nothing of it is left in code that does not unwind.
+    #[inline]
     fn drop(&mut self) {
         if let Some(node) = self.node {
-            let blamed = Blamed { node: node.clone(), ticket: self.ticket.take() };
-            BLAMED.with(|slot| {
-                // The innermost came first.
-                slot.borrow_mut().get_or_insert(blamed);
-            });
+            blame(node, self.ticket.take());
         }
     }
+}
+
+#[cold]
+fn blame(node: &Arc<Node>, ticket: Option<Ticket>) {
+    let blamed = Blamed { node: node.clone(), ticket };
+    BLAMED.with(|slot| {
+        // The innermost came first.
+        slot.borrow_mut().get_or_insert(blamed);
+    });
 }
 
 /// Who is to blame for the panic that has just been caught.

@@ -3,7 +3,7 @@
 use super::envelope::{Envelope, Ticket};
 use super::error::Cause;
 use super::ledger::{Fate, Origin};
-use super::scope::{Run, Scope};
+use super::scope::{Closing, Run, Scope};
 use crate::contain::{contain, discard, wake};
 use crate::kernel::gate::Gate;
 use futures_core::Stream;
@@ -26,6 +26,8 @@ pin_project! {
         // `None`: there is no bound.
         entrance: Option<Entrance<T>>,
         weigh: Option<Weigh<T>>,
+        // Where the input is the source itself: whoever waits for room need not wait once nothing more is taken.
+        closing: Option<Closing>,
         run: Arc<Run>,
     }
 }
@@ -42,7 +44,8 @@ struct Entrance<T> {
 impl<S, T> Bounded<S, T> {
     pub(super) fn new(input: S, gate: Option<Arc<Gate>>, weigh: Option<Weigh<T>>, scope: &Scope) -> Self {
         let entrance = gate.map(|gate| Entrance { gate, held: false, weighed: None });
-        Self { input, entrance, weigh, run: scope.run.clone() }
+        let closing = entrance.as_ref().and_then(|_| scope.closing());
+        Self { input, entrance, weigh, closing, run: scope.run.clone() }
     }
 }
 
@@ -55,6 +58,7 @@ impl<T> Entrance<T> {
             wakers.into_iter().for_each(wake);
             ready!(entered);
             self.held = true;
+            self.gate.expect(true);
         }
         Poll::Ready(())
     }
@@ -72,6 +76,7 @@ impl<T> Entrance<T> {
     /// The item takes over the place.
     fn admit(&mut self, envelope: Envelope<T>, weight: usize) -> Envelope<T> {
         self.held = false;
+        self.gate.expect(false);
         let (value, upstream) = envelope.into_parts();
         Envelope::with(value, Ticket::of(Origin::Bound { gate: self.gate.clone(), weight, upstream }))
     }
@@ -80,8 +85,10 @@ impl<T> Entrance<T> {
 impl<T> Drop for Entrance<T> {
     fn drop(&mut self) {
         if self.held {
+            self.gate.expect(false);
             self.gate.leave().into_iter().for_each(wake);
         }
+        discard(self.gate.gone());
     }
 }
 
@@ -91,13 +98,29 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
+        if self.entrance.is_none() {
+            return self.project().input.poll_next(cx);
+        }
+        self.poll_bounded(cx)
+    }
+}
+
+impl<S, T> Bounded<S, T>
+where
+    S: Stream<Item = Envelope<T>>,
+{
+    fn poll_bounded(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = self.project();
         let Some(entrance) = this.entrance else { return this.input.poll_next(cx) };
         if let Some(envelope) = ready!(entrance.poll_admit(cx.waker())) {
             return Poll::Ready(Some(envelope));
         }
-        ready!(entrance.poll_enter(cx.waker()));
+        if entrance.poll_enter(cx.waker()).is_pending() {
+            let closed = this.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(cx).is_ready());
+            return if closed { Poll::Ready(None) } else { Poll::Pending };
+        }
         let Some(envelope) = ready!(this.input.poll_next(cx)) else { return Poll::Ready(None) };
         let Some(weigh) = this.weigh else { return Poll::Ready(Some(entrance.admit(envelope, 0))) };
         let weight = match contain(|| weigh(&envelope.value)) {

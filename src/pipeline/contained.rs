@@ -1,11 +1,12 @@
 //! Where a panic of a run of fused stages ends.
 
 use super::scope::{Run, Scope};
+use super::turn::{TURN, give_way};
 use crate::contain::{contain, discard};
 use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A run of fused stages: their panics become failures, and what they hold is let go at their end.
 pub(super) struct Contained<S> {
@@ -25,6 +26,43 @@ impl<S> Contained<S> {
     }
 }
 
+impl<S: Stream> Contained<S> {
+    /// Gives items to `take` while they come without a wait, at most so many: ready once it had them all, or at the end, and
+    /// then `false`.
+    pub(super) fn poll_several(
+        &mut self,
+        items: usize,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(S::Item),
+    ) -> Poll<bool> {
+        let mut left = items;
+        for _ in 0..TURN {
+            let Some(input) = &mut self.input else { return Poll::Ready(false) };
+            let polled = contain(|| {
+                while left > 0 {
+                    let Some(item) = ready!(input.as_mut().poll_next(cx)) else { return Poll::Ready(false) };
+                    left -= 1;
+                    take(item);
+                }
+                Poll::Ready(true)
+            });
+            match polled {
+                Ok(Poll::Ready(false)) => {
+                    self.end();
+                    return Poll::Ready(false);
+                }
+                Ok(polled) => return polled,
+                Err(payload) => {
+                    if !self.run.panicked(payload) {
+                        self.end();
+                    }
+                }
+            }
+        }
+        give_way(cx)
+    }
+}
+
 // The input is boxed.
 impl<S> Unpin for Contained<S> {}
 
@@ -33,7 +71,7 @@ impl<S: Stream> Stream for Contained<S> {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        loop {
+        for _ in 0..TURN {
             let Some(input) = &mut self.input else { return Poll::Ready(None) };
             match contain(|| input.as_mut().poll_next(cx)) {
                 Ok(Poll::Ready(None)) => {
@@ -48,6 +86,7 @@ impl<S: Stream> Stream for Contained<S> {
                 }
             }
         }
+        give_way(cx)
     }
 }
 

@@ -1,7 +1,10 @@
 //! An item on its way, with what is owed for it.
 
 use super::ledger::{Fate, Origin};
-use crate::shim::atomic::{AtomicU8, Ordering};
+use crate::contain::wake;
+use crate::fan::{Role, Sealed, Share};
+use crate::kernel::sequence::Sequence;
+use crate::shim::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +70,24 @@ impl<T> Envelope<T> {
     }
 }
 
+impl<T: Clone> Sealed for Envelope<T> {}
+
+/// To the required legs of a broadcast goes a part of the ticket, to best-effort ones none: the item is acknowledged when it is
+/// by all required legs.
+impl<T: Clone> Share for Envelope<T> {
+    fn share(&self, leg: Role) -> Self {
+        let ticket = match leg {
+            Role::Required => self.ticket.split(),
+            Role::BestEffort => Ticket::NONE,
+        };
+        Self { value: self.value.clone(), ticket }
+    }
+
+    fn let_go(self) {
+        self.ticket.settle(Fate::Filtered);
+    }
+}
+
 impl<T> From<T> for Envelope<T> {
     fn from(value: T) -> Self {
         Self::new(value)
@@ -100,7 +121,32 @@ pub enum Settled {
 struct Slip {
     /// The worst that has become of any part.
     worst: AtomicU8,
+    /// Its place in a sequence, unless it has none or has come to its end.
+    position: Option<Arc<Position>>,
     origin: Origin,
+}
+
+/// The place of an item in a sequence.
+pub(super) struct Position {
+    number: u64,
+    sequence: Arc<Sequence>,
+    /// The tickets of its parts that have not come to the end of the sequence.
+    under_way: AtomicUsize,
+}
+
+impl Position {
+    pub(super) fn new(number: u64, sequence: Arc<Sequence>) -> Arc<Self> {
+        Arc::new(Self { number, sequence, under_way: AtomicUsize::new(1) })
+    }
+
+    /// A part has come to the end, or to nothing.
+    fn leave(&self) {
+        // Ordering: Relaxed. The sequence's lock orders what follows; only the last one goes on to it.
+        if self.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let advanced = self.sequence.finish(self.number);
+            advanced.issuer.into_iter().chain(advanced.reader).for_each(wake);
+        }
+    }
 }
 
 impl Ticket {
@@ -116,12 +162,31 @@ impl Ticket {
     }
 
     pub(super) fn of(origin: Origin) -> Self {
-        Self(Some(Arc::new(Slip { worst: AtomicU8::new(Fate::Filtered as u8), origin })))
+        let position = origin.upstream().and_then(|upstream| upstream.0.as_ref()?.position.clone());
+        Self::made(position, origin)
+    }
+
+    /// The ticket of an item at a place in a sequence.
+    pub(super) fn at(position: Arc<Position>) -> Self {
+        Self::made(Some(position), Origin::Nobody)
+    }
+
+    fn made(position: Option<Arc<Position>>, origin: Origin) -> Self {
+        Self(Some(Arc::new(Slip { worst: AtomicU8::new(Fate::Filtered as u8), position, origin })))
+    }
+
+    /// The item, or this part of it, has come to the end of its sequence: its number, and the ticket that it goes on with.
+    pub(super) fn arrive(self) -> (Option<u64>, Self) {
+        let Some(position) = self.0.as_ref().and_then(|slip| slip.position.clone()) else { return (None, self) };
+        let ticket = Self::made(None, Origin::Arrived(self));
+        position.leave();
+        (Some(position.number), ticket)
     }
 
     /// One ticket for several: each of them is settled as this one is.
     pub fn join(tickets: impl IntoIterator<Item = Self>) -> Self {
-        let mut owing: Vec<Self> = tickets.into_iter().filter(|ticket| !ticket.is_none()).collect();
+        let mut owing = Vec::new();
+        tickets.into_iter().filter(|ticket| !ticket.is_none()).for_each(|ticket| ticket.join_into(&mut owing));
         match owing.len() {
             0 => Self::NONE,
             1 => owing.pop().unwrap_or(Self::NONE),
@@ -129,12 +194,33 @@ impl Ticket {
         }
     }
 
+    /// Adds it to others that are settled together; one that was joined itself adds what it was joined of, so that joining
+    /// again and again is no deeper than joining once.
+    fn join_into(mut self, owing: &mut Vec<Self>) {
+        let alone = self.0.as_mut().and_then(Arc::get_mut);
+        match alone.map(|slip| (slip.worst.get_mut(), &mut slip.origin)) {
+            // No part of it was settled before.
+            Some((worst, Origin::Joined(parts))) if *worst == Fate::Filtered as u8 => {
+                if parts.len() > owing.len() {
+                    std::mem::swap(parts, owing);
+                }
+                owing.append(parts);
+            }
+            _ => owing.push(self),
+        }
+    }
+
     /// A ticket for one more part of the item: it is acknowledged once all its parts are, and nacked if one is.
     pub fn split(&self) -> Self {
+        if let Some(position) = self.0.as_ref().and_then(|slip| slip.position.as_ref()) {
+            // Ordering: Relaxed. This ticket is under way, so the count is above zero.
+            position.under_way.fetch_add(1, Ordering::Relaxed);
+        }
         Self(self.0.clone())
     }
 
     /// Acknowledges the item, or this part of it.
+    #[inline]
     pub fn ack(self) {
         self.settle(Fate::Settled);
     }
@@ -146,7 +232,15 @@ impl Ticket {
     }
 
     /// Says what became of the item, or of this part of it.
+    #[inline]
     pub(super) fn settle(mut self, fate: Fate) {
+        if let Some(slip) = self.0.take() {
+            Slip::close(slip, fate);
+        }
+    }
+
+    /// The same for a ticket inside another: that one has the place in the sequence.
+    pub(super) fn settle_inside(mut self, fate: Fate) {
         if let Some(slip) = self.0.take() {
             slip.note(fate);
         }
@@ -154,14 +248,24 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
+    #[inline]
     fn drop(&mut self) {
         if let Some(slip) = self.0.take() {
-            slip.note(Fate::Requeued);
+            Slip::close(slip, Fate::Requeued);
         }
     }
 }
 
 impl Slip {
+    /// What has become of one part. Not inlined, so that a ticket for which nothing is owed costs one comparison.
+    #[inline(never)]
+    fn close(slip: Arc<Self>, fate: Fate) {
+        slip.note(fate);
+        if let Some(position) = &slip.position {
+            position.leave();
+        }
+    }
+
     fn note(&self, fate: Fate) {
         // Ordering: Relaxed. Whoever drops the last part reads it after every other part was dropped, which `Arc` orders.
         if self.worst.load(Ordering::Relaxed) < fate as u8 {

@@ -7,6 +7,7 @@ use super::node::{Flow, Node};
 use super::plan::{Kind, Plan};
 use super::scope::{Run, Scope};
 use super::stage::Stage;
+use super::turn::{TURN, give_way};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -159,7 +160,7 @@ where
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..TURN {
             let Some(envelope) = ready!(this.input.as_mut().poll_next(cx)) else { return Poll::Ready(None) };
             let (value, ticket) = envelope.into_parts();
             let blame = Blame::of_item(this.node, ticket);
@@ -173,6 +174,7 @@ where
                 }
             }
         }
+        give_way(cx)
     }
 }
 
@@ -321,20 +323,23 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..TURN {
             // Taken out while its iterator runs: a panic there ends the item, not the stage.
             if let Some(Parts { mut left, ticket, fresh }) = this.parts.take() {
                 let blame = Blame::of_item(this.node, ticket);
                 let next = left.next();
+                let Some(value) = next else {
+                    drop(left);
+                    let ticket = blame.clear();
+                    this.node.filtered.add_alone(u64::from(fresh));
+                    this.run.settle(ticket, Fate::Filtered);
+                    continue;
+                };
                 let ticket = blame.clear();
-                if let Some(value) = next {
-                    this.node.out.add_alone(1);
-                    let part = ticket.split();
-                    *this.parts = Some(Parts { left, ticket, fresh: false });
-                    return Poll::Ready(Some(Envelope::with(value, part)));
-                }
-                this.node.filtered.add_alone(u64::from(fresh));
-                this.run.settle(ticket, Fate::Filtered);
+                this.node.out.add_alone(1);
+                let part = ticket.split();
+                *this.parts = Some(Parts { left, ticket, fresh: false });
+                return Poll::Ready(Some(Envelope::with(value, part)));
             }
             let Some(envelope) = ready!(this.input.as_mut().poll_next(cx)) else { return Poll::Ready(None) };
             let (value, ticket) = envelope.into_parts();
@@ -342,5 +347,6 @@ where
             let left = (this.f)(value).into_iter();
             *this.parts = Some(Parts { left, ticket: blame.clear(), fresh: true });
         }
+        give_way(cx)
     }
 }

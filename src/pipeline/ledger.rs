@@ -10,6 +10,7 @@ use crate::contain::{contain, discard};
 use crate::kernel::gate::Gate;
 use crate::shim::Mutex;
 use crate::shim::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What became of an item, from the best to the worst: the fate of an item of several parts is that of its worst part.
@@ -55,6 +56,8 @@ pub(super) enum Origin {
     Own(Mutex<Option<Then>>),
     /// Several items, of which one was made.
     Joined(Vec<Ticket>),
+    /// An item that has come to the end of its sequence.
+    Arrived(Ticket),
     /// A pipeline that took the item from a source, which may want to know too.
     Source {
         ledger: Arc<Ledger>,
@@ -73,6 +76,14 @@ impl Origin {
         Self::Own(Mutex::new(Some(Box::new(then))))
     }
 
+    /// The one ticket inside.
+    pub(super) fn upstream(&self) -> Option<&Ticket> {
+        match self {
+            Self::Source { upstream, .. } | Self::Bound { upstream, .. } => Some(upstream),
+            Self::Nobody | Self::Own(_) | Self::Joined(_) | Self::Arrived(_) => None,
+        }
+    }
+
     pub(super) fn settle(self, fate: Fate) {
         match self {
             Self::Nobody => {}
@@ -83,14 +94,15 @@ impl Origin {
                     }
                 }
             }
+            Self::Arrived(ticket) => ticket.settle_inside(fate),
             Self::Joined(tickets) => tickets.into_iter().for_each(|ticket| ticket.settle(fate)),
             Self::Source { ledger, upstream } => {
                 ledger.count(fate);
-                upstream.settle(fate);
+                upstream.settle_inside(fate);
             }
             Self::Bound { gate, weight, upstream } => {
                 // The item first: who is woken by the room may look at the ledger.
-                upstream.settle(fate);
+                upstream.settle_inside(fate);
                 gate.release(weight).into_iter().for_each(crate::contain::wake);
             }
         }
@@ -103,18 +115,33 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn get(&self) -> u64 {
-        // Ordering: Relaxed on all sides: a statistic. What must be exact is read after the tasks that count were joined.
-        self.0.load(Ordering::Relaxed)
+        // Ordering: Acquire, with the Release of whoever adds: who sees an item counted behind a stage, and looks before that
+        // stage then, sees it counted there too.
+        self.0.load(Ordering::Acquire)
     }
 
     /// Adds, for one of several who count.
     pub(super) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.fetch_add(n, Ordering::Release);
     }
 
     /// Adds, for the only one who counts: no locked instruction.
+    #[inline]
     pub(super) fn add_alone(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Release);
+    }
+}
+
+/// On a cache line of its own: what one side of a pipeline counts does not slow down the other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
     }
 }
 
@@ -125,7 +152,7 @@ pub(super) struct Ledger {
     pub(super) tracked: bool,
     /// Whether the pipeline has been cancelled, or has failed: what is dropped from here on was cancelled.
     pub(super) torn_down: AtomicBool,
-    pub(super) taken: Counter,
+    pub(super) taken: Apart<Counter>,
     fates: [Counter; FATES.len()],
     /// Outputs that nobody read.
     pub(super) discarded: Counter,
@@ -136,15 +163,20 @@ impl Ledger {
         Self {
             tracked,
             torn_down: AtomicBool::new(false),
-            taken: Counter::default(),
+            taken: Apart::default(),
             fates: Default::default(),
             discarded: Counter::default(),
         }
     }
 
     /// The ticket of an item that was just taken.
+    #[inline]
     pub(super) fn ticket(self: &Arc<Self>, upstream: Ticket) -> Ticket {
-        if self.tracked { Ticket::of(Origin::Source { ledger: self.clone(), upstream }) } else { upstream }
+        if self.tracked { self.owing(upstream) } else { upstream }
+    }
+
+    fn owing(self: &Arc<Self>, upstream: Ticket) -> Ticket {
+        Ticket::of(Origin::Source { ledger: self.clone(), upstream })
     }
 
     fn count(&self, fate: Fate) {
@@ -164,8 +196,11 @@ impl Ledger {
         if self.tracked { ticket.settle(fate) } else { self.count(fate) }
     }
 
-    /// So many items without tickets have met the same fate; only the consumer settles in such numbers.
-    pub(super) fn settle_untracked(&self, fate: Fate, items: u64) {
-        self.fates[fate as usize].add_alone(items);
+    /// An item was yielded to the consumer, who is the only one to settle so. One with a ticket is counted by that.
+    #[inline]
+    pub(super) fn yielded(&self) {
+        if !self.tracked {
+            self.fates[Fate::Settled as usize].add_alone(1);
+        }
     }
 }

@@ -49,11 +49,13 @@ mod pump;
 mod report;
 mod running;
 mod scope;
+mod sequence;
 mod snapshot;
 mod source;
 mod stage;
 mod start;
 mod tasks;
+mod turn;
 mod work;
 
 pub use apply::Applied;
@@ -70,6 +72,7 @@ pub use pump::Buffer;
 pub use report::{End, Report, StageReport};
 pub use running::{Envelopes, Monitor, Running};
 pub use scope::Scope;
+pub use sequence::{Restore, Restored, Sequenced, sequence};
 pub use snapshot::{Bottleneck, Bound, Queue, Snapshot, StageSnapshot, StageWorkers};
 pub use stage::{BoxStage, BoxStream, Chain, Identity, Stage, StageFn, Then, stage_fn};
 pub use work::{Async, Blocking, ByKey, Fallible, Lanes, NoLanes, TryAsync, TryBlocking, Work};
@@ -208,8 +211,8 @@ impl<In: Send + 'static, S: Stage<In>> Stage<In> for Pipeline<In, S> {
         I: Stream<Item = Envelope<In>> + Send + 'static,
     {
         let gate = self.gate();
-        let scope = scope.inside(gate.clone());
-        let input = Bounded::new(input, gate, self.weight.map(|(_, weigh)| weigh), &scope);
+        let input = Bounded::new(input, gate.clone(), self.weight.map(|(_, weigh)| weigh), &scope);
+        let scope = scope.inside(gate);
         self.stage.attach(input, scope)
     }
 

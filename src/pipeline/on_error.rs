@@ -223,8 +223,10 @@ pub(super) struct Failures<T, E> {
     last: Last<T, E>,
     node: Arc<Node>,
     run: Arc<Run>,
-    /// A letter that waits for the sink, and what is owed for it.
-    waiting: Option<(DeadLetter<T, E>, Ticket)>,
+    /// A letter that waits for the sink.
+    waiting: Option<DeadLetter<T, E>>,
+    /// What is owed for the letter that waits or is being sent.
+    owed: Option<Ticket>,
     /// Something was sent since the last flush.
     unflushed: bool,
 }
@@ -234,14 +236,15 @@ pub(super) struct Fails;
 
 impl<T, E: Into<BoxError>> Failures<T, E> {
     pub(super) fn new(policy: OnError<T, E>, node: Arc<Node>, run: Arc<Run>) -> Self {
-        Self { last: policy.last, node, run, waiting: None, unflushed: false }
+        Self { last: policy.last, node, run, waiting: None, owed: None, unflushed: false }
     }
 
     /// An item has failed. After this, nothing is to be done before [`poll_clear`](Self::poll_clear) is ready.
     pub(super) fn fail(&mut self, error: RunError<T, E>, ticket: Ticket) -> Result<(), Fails> {
         let error = match (error, &self.last) {
             (RunError::Job(error), Last::DeadLetter(_)) if !is_end_of_pool(&error) => {
-                self.waiting = Some((DeadLetter { stage: self.node.name.clone(), error }, ticket));
+                self.waiting = Some(DeadLetter { stage: self.node.name.clone(), error });
+                self.owed = Some(ticket);
                 return Ok(());
             }
             (RunError::Job(error), Last::Skip) if !is_end_of_pool(&error) => {
@@ -269,17 +272,21 @@ impl<T, E: Into<BoxError>> Failures<T, E> {
         }
         self.poll_sink(|failures, sink| {
             ready!(sink.as_mut().poll_ready(cx))?;
-            if let Some((letter, ticket)) = failures.waiting.take() {
-                let sent = sink.as_mut().start_send(letter);
-                let fate = if sent.is_ok() { Fate::Dead } else { Fate::Failed };
-                failures.run.settle(ticket, fate);
-                failures.node.dead.add(u64::from(sent.is_ok()));
-                failures.node.failed.add(u64::from(sent.is_err()));
+            if let Some(letter) = failures.waiting.take() {
+                sink.as_mut().start_send(letter)?;
                 failures.unflushed = true;
-                sent?;
+                failures.node.dead.add(1);
+                failures.settle_letter(Fate::Dead);
             }
             Poll::Ready(Ok(()))
         })
+    }
+
+    /// Says what became of the item of the letter.
+    fn settle_letter(&mut self, fate: Fate) {
+        if let Some(ticket) = self.owed.take() {
+            self.run.settle(ticket, fate);
+        }
     }
 
     /// Has the sink pass on what it was given; for whoever is about to wait.
@@ -319,6 +326,10 @@ impl<T, E: Into<BoxError>> Failures<T, E> {
             Ok(Poll::Ready(Err(error))) => Cause::Error(error),
             Err(payload) => Cause::panicked(payload),
         };
+        // The letter that was not sent: its item has failed.
+        self.node.failed.add(u64::from(self.owed.is_some()));
+        self.settle_letter(Fate::Failed);
+        discard(self.waiting.take());
         self.run.fail(&self.node.name, cause);
         discard(std::mem::replace(&mut self.last, Last::FailFast));
         Poll::Ready(Err(Fails))

@@ -3,7 +3,6 @@
 use super::control::StageControl;
 use super::envelope::Envelope;
 use super::error::{BoxError, Cause, PipelineError};
-use super::ledger::Fate;
 use super::node::Edge;
 use super::report::Report;
 use super::scope::{Run, Scope};
@@ -48,17 +47,12 @@ pub struct Running<Out> {
     items: Receiver<Envelope<Out>>,
     pub(super) scope: Scope,
     pub(super) output: Arc<Edge>,
-    /// Yielded and not counted yet; only of items without tickets.
-    settled: u64,
     ended: bool,
 }
 
-/// So many items are counted at once, while they are read without a wait.
-const COUNT: u64 = 64;
-
 impl<Out> Running<Out> {
     pub(super) fn new(items: Receiver<Envelope<Out>>, output: Arc<Edge>, scope: Scope) -> Self {
-        Self { items, scope, output, settled: 0, ended: false }
+        Self { items, scope, output, ended: false }
     }
 
     fn run(&self) -> &Arc<Run> {
@@ -72,26 +66,11 @@ impl<Out> Running<Out> {
         }
         let polled = self.items.poll_next(cx.waker());
         match &polled {
-            Poll::Ready(Some(_)) => {
-                self.settled += 1;
-                if self.settled == COUNT {
-                    self.count();
-                }
-            }
-            Poll::Ready(None) => {
-                self.ended = true;
-                self.count();
-            }
-            Poll::Pending => self.count(),
+            Poll::Ready(Some(_)) => self.run().ledger.yielded(),
+            Poll::Ready(None) => self.ended = true,
+            Poll::Pending => {}
         }
         polled
-    }
-
-    fn count(&mut self) {
-        let settled = std::mem::take(&mut self.settled);
-        if !self.run().ledger.tracked {
-            self.run().ledger.settle_untracked(Fate::Settled, settled);
-        }
     }
 
     /// Takes nothing more from the source. What is inside goes on, and is yielded.
@@ -105,7 +84,6 @@ impl<Out> Running<Out> {
     }
 
     fn stop(&mut self) {
-        self.count();
         if !self.ended {
             self.ended = true;
             self.run().cancel();

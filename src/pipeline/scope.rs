@@ -26,8 +26,8 @@ pub struct Scope {
     pub(super) run: Arc<Run>,
     names: Names,
     skips_panics: bool,
-    /// The bounds around the stage.
-    pub(super) gates: Vec<Arc<Gate>>,
+    /// Whether what is attached next stands directly behind the source.
+    at_source: bool,
 }
 
 /// One run of a pipeline.
@@ -37,6 +37,7 @@ pub(super) struct Run {
     /// Nothing more is taken from the source; for who looks, and for who waits.
     pub(super) closed: AtomicBool,
     pub(super) closing: CancellationToken,
+    /// The bounds, in the order of their entrances.
     pub(super) gates: Mutex<Vec<Arc<Gate>>>,
     pub(super) life: Mutex<Life>,
     nodes: Mutex<Vec<Arc<Node>>>,
@@ -57,6 +58,9 @@ pub(super) struct Life {
     pub(super) ended: Option<Instant>,
     pub(super) unresponsive: usize,
 }
+
+/// Ready when nothing more is taken from the source.
+pub(super) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Ends the workers of a stage; how many handlers did not come to an end.
 type Dismissal = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = usize> + Send>> + Send>;
@@ -81,7 +85,7 @@ impl Scope {
             tasks: TaskSet::new(),
             workers: Mutex::new(Vec::new()),
         };
-        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false, gates: Vec::new() })
+        Ok(Self { run: Arc::new(run), names: Names::default(), skips_panics: false, at_source: true })
     }
 
     /// Runs a task that belongs to the pipeline: its end is awaited before the pipeline has ended, and it is dropped at its
@@ -103,14 +107,16 @@ impl Scope {
         Self { names, skips_panics: skips_panics || self.skips_panics, ..self.clone() }
     }
 
-    /// For what is inside of a nested pipeline.
+    /// Ready when nothing more is taken from the source; only for what stands directly behind it, as others have items before
+    /// them.
+    pub(super) fn closing(&self) -> Option<Closing> {
+        self.at_source.then(|| -> Closing { Box::pin(self.run.closing.clone().cancelled_owned()) })
+    }
+
+    /// For what is inside of a pipeline, the outermost or a nested one.
     pub(super) fn inside(&self, gate: Option<Arc<Gate>>) -> Self {
-        let mut gates = self.gates.clone();
-        if let Some(gate) = gate {
-            self.run.gates.lock().push(gate.clone());
-            gates.push(gate);
-        }
-        Self { names: self.names.inside(), gates, ..self.clone() }
+        self.run.gates.lock().extend(gate);
+        Self { names: self.names.inside(), at_source: false, ..self.clone() }
     }
 
     /// Enters the next stage.
@@ -188,8 +194,9 @@ impl Run {
         self.cut();
     }
 
-    /// Nobody owns the run any more: lets its workers go.
+    /// Nobody owns the run any more: ends the tasks that are left, and lets its workers go.
     pub(super) fn abandon(&self) {
+        self.tasks.abort_all();
         let workers = std::mem::take(&mut *self.workers.lock());
         drop(workers);
     }

@@ -1,7 +1,7 @@
 //! A pipeline at one moment: what each stage holds, how busy it is, what it waits for, and which one holds up the others.
 
 use super::node::{Edge, Node};
-use super::report::{StageReport, stages};
+use super::report::{Counts, StageReport};
 use super::scope::Run;
 use crate::rt;
 use std::fmt;
@@ -107,11 +107,15 @@ pub enum Bottleneck {
     Source,
     /// The stage of this name.
     Stage(Arc<str>),
+    /// The workers could do more, and [`max_in_flight`](super::Pipeline::max_in_flight) or
+    /// [`max_weight`](super::Pipeline::max_weight) lets nothing more in.
+    Bound,
 }
 
 impl Snapshot {
     pub(super) fn of(run: &Run, output: Option<&Arc<Edge>>) -> Self {
         let nodes = run.nodes();
+        let counts = Counts::of(&nodes);
         let taken = run.ledger.taken.get();
         let now = rt::now();
         let elapsed = now.saturating_duration_since(run.started);
@@ -125,7 +129,7 @@ impl Snapshot {
         let bounds = run.gates.lock().iter().map(|gate| gate.inside()).collect::<Vec<_>>();
         let stages = nodes
             .iter()
-            .zip(stages(&nodes, taken))
+            .zip(counts.reports(taken))
             .map(|(node, report)| StageSnapshot {
                 workers: workers(node, &report, elapsed),
                 queue: node.edge.get().and_then(|edge| queue(edge)),
@@ -171,6 +175,11 @@ impl Snapshot {
             let behind = self.stages.get(at + 1);
             return Some(behind.map_or(Bottleneck::Consumer, |stage| Bottleneck::Stage(stage.name.clone())));
         }
+        if self.bounds.iter().any(|bound| bound.is_full) {
+            let works = self.stages.iter().filter_map(|stage| stage.workers).any(|workers| workers.in_pool > 0);
+            // What nobody works on waits to be read, or to be acknowledged.
+            return Some(if works { Bottleneck::Bound } else { Bottleneck::Consumer });
+        }
         Some(Bottleneck::Source)
     }
 
@@ -202,7 +211,7 @@ impl Snapshot {
         }
         lines.push(format!("    {before} -->|{passed}| out([output])"));
         let marked = match &self.bottleneck {
-            Some(Bottleneck::Source) => Some(String::from("source")),
+            Some(Bottleneck::Source | Bottleneck::Bound) => Some(String::from("source")),
             Some(Bottleneck::Consumer) => Some(String::from("out")),
             Some(Bottleneck::Stage(name)) => {
                 self.stages.iter().position(|stage| stage.name == *name).map(|n| format!("s{}", n + 1))
@@ -253,6 +262,7 @@ impl fmt::Display for Bottleneck {
             Self::Consumer => f.pad("the consumer"),
             Self::Source => f.pad("the source"),
             Self::Stage(name) => f.pad(name),
+            Self::Bound => f.pad("the bound on what is in flight"),
         }
     }
 }

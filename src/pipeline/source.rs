@@ -52,9 +52,6 @@ impl<T> Entry<T> for Owing {
     }
 }
 
-/// So many items are counted at once, while they come without a wait.
-const COUNT: u64 = 64;
-
 /// Counts items in, and stops when the run is closed.
 pub(super) struct Source<T, S, N> {
     /// `None` once nothing more is taken.
@@ -62,8 +59,6 @@ pub(super) struct Source<T, S, N> {
     run: Arc<Run>,
     /// Ready when the run takes nothing more.
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Taken and not counted yet.
-    taken: u64,
     of: PhantomData<fn() -> (T, N)>,
 }
 
@@ -71,15 +66,11 @@ impl<T, S, N> Source<T, S, N> {
     pub(super) fn new(input: S, scope: &Scope) -> Self {
         let run = scope.run.clone();
         let closing = Box::pin(run.closing.clone().cancelled_owned());
-        Self { input: Some(Box::pin(input)), run, closing, taken: 0, of: PhantomData }
+        Self { input: Some(Box::pin(input)), run, closing, of: PhantomData }
     }
 
-    fn count(&mut self) {
-        self.run.ledger.taken.add_alone(std::mem::take(&mut self.taken));
-    }
-
+    #[cold]
     fn end<I>(&mut self) -> Poll<Option<I>> {
-        self.count();
         discard(self.input.take());
         Poll::Ready(None)
     }
@@ -95,6 +86,7 @@ where
 {
     type Item = Envelope<T>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         let this = &mut *self;
         // Ordering: Relaxed. Who closes and must know that nothing is taken afterwards waits for the end of the run.
@@ -103,7 +95,6 @@ where
         }
         let Some(input) = &mut this.input else { return Poll::Ready(None) };
         let Poll::Ready(next) = input.as_mut().poll_next(cx) else {
-            this.count();
             return if this.closing.as_mut().poll(cx).is_ready() { this.end() } else { Poll::Pending };
         };
         match next.map(N::enter) {
@@ -113,10 +104,7 @@ where
                 this.end()
             }
             Some(Ok(envelope)) => {
-                this.taken += 1;
-                if this.taken == COUNT || this.run.ledger.tracked {
-                    this.count();
-                }
+                this.run.ledger.taken.add_alone(1);
                 let (value, upstream) = envelope.into_parts();
                 Poll::Ready(Some(Envelope::with(value, this.run.ledger.ticket(upstream))))
             }
@@ -126,7 +114,6 @@ where
 
 impl<T, S, N> Drop for Source<T, S, N> {
     fn drop(&mut self) {
-        self.count();
         discard(self.input.take());
     }
 }

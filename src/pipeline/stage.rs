@@ -1,6 +1,7 @@
 //! What a pipeline is made of.
 
 use super::blame::Blame;
+use super::contained::Contained;
 use super::envelope::Envelope;
 use super::node::{Flow, Node};
 use super::plan::Plan;
@@ -151,6 +152,10 @@ impl<In: Send + 'static, S: Stage<In>> Stage<In> for Then<S> {
         I: Stream<Item = Envelope<In>> + Send + 'static,
     {
         let node = (!self.0.reports()).then(|| scope.node("stage", Flow::Counted));
+        let input = match &node {
+            Some(_) => Before::Contained { input: Contained::new(input, &scope) },
+            None => Before::Bare { input },
+        };
         Counted::new(self.0.attach(input, scope), node)
     }
 
@@ -160,6 +165,27 @@ impl<In: Send + 'static, S: Stage<In>> Stage<In> for Then<S> {
 
     fn reports(&self) -> bool {
         true
+    }
+}
+
+pin_project! {
+    /// What comes before a stage: panics of it do not pass through a stage of the user's, which might not stand them.
+    #[project = BeforeProjection]
+    enum Before<S> {
+        Bare { #[pin] input: S },
+        Contained { input: Contained<S> },
+    }
+}
+
+impl<S: Stream> Stream for Before<S> {
+    type Item = S::Item;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        match self.project() {
+            BeforeProjection::Bare { input } => input.poll_next(cx),
+            BeforeProjection::Contained { input } => Pin::new(input).poll_next(cx),
+        }
     }
 }
 

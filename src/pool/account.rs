@@ -28,11 +28,16 @@ impl<J, T, E> Account<J, T, E> {
     }
 
     /// Notes that a job has ended.
-    #[inline]
-    pub(super) fn settle(&mut self, settlement: Settlement<J, T, E>) {
+    #[inline(always)]
+    pub(super) fn settle(&mut self, ended: Ended, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
         match &self.desk {
-            Some(desk) if self.batch.burst > 1 => desk.leave(settlement),
-            _ => self.settled.push(settlement),
+            Some(desk) if self.batch.burst > 1 => desk.leave(Settlement { ended, cell, outcome }),
+            _ => {
+                if self.settled.len() == self.settled.capacity() {
+                    self.settled.reserve(1);
+                }
+                self.settled.push(Settlement { ended, cell, outcome });
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Building a pool: every option is checked once, here.
 
+use super::berth::Berths;
 use super::error::{BuildError, JobError};
 use super::handler::{Attempt, ByAttempt, ByHandler, ByState, Exec, Handler, JobFn};
 use super::runner::Runner;
@@ -223,12 +224,13 @@ where
         limits.threads = threads;
         let exec = Arc::new(exec);
         let home = rt.clone();
+        let berths = Berths::new(threads);
         let launch = move |task, shared: Arc<Shared<J, T, E>>| match task {
-            Task::Runner => {
+            Task::Runner => home.spawn(berths.spell(shared, |shared, rest| {
                 // Borrowed by its own future: moved into it, it would take twice the room.
                 let mut runner = Runner::new(shared, exec.clone(), threads);
-                home.spawn(async move { runner.run().await });
-            }
+                async move { runner.run_on(&rest).await }
+            })),
             Task::Timer | Task::SpareTimer => home.spawn(Timer::new(shared).run()),
             // No task of this pool waits for a thread.
             Task::Threads(_) => {}

@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A job's number in the order in which its pool accepted jobs, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,17 +50,16 @@ impl fmt::Display for JobId {
 /// ```
 #[must_use = "dropping a JobHandle detaches the job"]
 pub struct JobHandle<J, T, E> {
-    cell: JobCell<J, T, E>,
+    /// `None` once the outcome has been taken, or goes elsewhere.
+    cell: Option<JobCell<J, T, E>>,
     shared: Arc<Shared<J, T, E>>,
     ticket: Ticket,
     wait: Option<Wait>,
-    /// Whether the outcome has been taken: nothing is left in the cell.
-    read: bool,
 }
 
 impl<J, T, E> JobHandle<J, T, E> {
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, ticket: Ticket) -> Self {
-        Self { cell, shared, ticket, wait: None, read: false }
+        Self { cell: Some(cell), shared, ticket, wait: None }
     }
 
     /// The job's number.
@@ -72,7 +71,7 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// Whether the outcome is there.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.cell.is_done()
+        self.cell.as_ref().is_none_or(|cell| cell.is_done())
     }
 }
 
@@ -94,8 +93,8 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// Has the outcome go to `inbox`, under `key`: from here on the handle has none. Returns it if it is there already.
     pub(super) fn address(&mut self, inbox: &Arc<Inbox<Outcome<J, T, E>>>, key: Key) -> Option<Outcome<J, T, E>> {
         self.wait = None;
-        self.read = true;
-        let (outcome, waker) = self.cell.address(inbox.clone(), key);
+        let cell = self.cell.take()?;
+        let (outcome, waker) = cell.address(inbox.clone(), key);
         discard(waker);
         outcome
     }
@@ -115,11 +114,10 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// # Errors
     /// The job's own.
     pub fn blocking_wait(mut self) -> Result<T, JobError<J, E>> {
-        if self.is_finished() {
-            // Without setting up a wait that there will not be.
-            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
-                return outcome;
-            }
+        // Without setting up a wait that there may not be.
+        if let Some(outcome) = self.cell.as_ref().and_then(|cell| cell.take()) {
+            self.cell = None;
+            return outcome;
         }
         rt::block_on(self)
     }
@@ -128,28 +126,35 @@ impl<J, T, E> JobHandle<J, T, E> {
 impl<J, T, E> Future for JobHandle<J, T, E> {
     type Output = Outcome<J, T, E>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(outcome) = self.cell.poll(cx.waker()) {
-            let this = &mut *self;
+        let this = &mut *self;
+        let Some(cell) = &this.cell else { panic!("a JobHandle was polled after it had given its outcome") };
+        if let Poll::Ready(outcome) = cell.poll(cx.waker()) {
+            this.cell = None;
             nested::wait_over(&mut this.wait, &this.shared);
-            this.read = true;
             return Poll::Ready(outcome);
         }
-        let this = &mut *self;
         nested::wait_here(&mut this.wait, &this.shared);
         Poll::Pending
     }
 }
 
 impl<J, T, E> Drop for JobHandle<J, T, E> {
+    #[inline]
     fn drop(&mut self) {
         nested::wait_over(&mut self.wait, &self.shared);
-        if !self.read {
-            let (unread, waker) = self.cell.detach();
-            discard(unread);
-            discard(waker);
+        if let Some(cell) = self.cell.take() {
+            leave_unread(&cell);
         }
     }
+}
+
+/// Nobody will read the outcome of a job.
+fn leave_unread<J, T, E>(cell: &JobCell<J, T, E>) {
+    let (unread, waker) = cell.detach();
+    discard(unread);
+    discard(waker);
 }
 
 impl<J, T, E> fmt::Debug for JobHandle<J, T, E> {

@@ -42,6 +42,7 @@
 mod account;
 mod attempt;
 mod batch;
+mod berth;
 mod builder;
 mod context;
 mod control;
@@ -99,8 +100,8 @@ use std::sync::{Arc, Weak};
 /// await, and handles resolve [`Aborted`](JobError::Aborted) with the job. To end it in an orderly way, call
 /// [`shutdown`](Self::shutdown).
 ///
-/// An idle pool has no task at all. While there is work, up to `concurrency` *runner* tasks exist; each makes one
-/// attempt after another and leaves when the queue is empty.
+/// An idle pool has no task at all; it keeps the memory of as many runners as the runtime has threads. While there is
+/// work, up to `concurrency` *runner* tasks exist; each makes one attempt after another and leaves when the queue is empty.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {

@@ -76,15 +76,22 @@ pub(super) fn wait_here<J, T, E>(wait: &mut Option<Wait>, shared: &Arc<Shared<J,
 }
 
 /// Ends a wait, if there is one.
+#[inline]
 pub(super) fn wait_over<J, T, E>(wait: &mut Option<Wait>, shared: &Arc<Shared<J, T, E>>) {
-    if let Some(Wait(waits)) = wait.take() {
-        // Ordering: Relaxed, see `Waits::any`.
-        waits.count.fetch_sub(1, Ordering::Relaxed);
-        waits.loan.end(shared);
+    if let Some(wait) = wait.take() {
+        end_wait(wait, shared);
     }
 }
 
+#[cold]
+fn end_wait<J, T, E>(Wait(waits): Wait, shared: &Arc<Shared<J, T, E>>) {
+    // Ordering: Relaxed, see `Waits::any`.
+    waits.count.fetch_sub(1, Ordering::Relaxed);
+    waits.loan.end(shared);
+}
+
 /// The attempt that `waits` was of is over.
+#[inline]
 pub(super) fn attempt_over<J, T, E>(waits: &mut Option<Arc<Waits>>, shared: &Arc<Shared<J, T, E>>) {
     let Some(known) = waits else { return };
     known.loan.close(shared);

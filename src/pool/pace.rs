@@ -1,26 +1,28 @@
 //! How fast a runner gets through its jobs: how many it claims at once, and when it lets other tasks run.
 
 use super::shared::{PoolClock, ticks};
-use crate::kernel::alarms::Ticks;
+use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::engine::Now;
 use crate::rt::Others;
 use std::time::Duration;
 
 /// The most jobs that are claimed at once.
-const MAX_BURST: usize = 32;
+const MAX_BURST: usize = 128;
 
 /// After so many jobs a runner lets other tasks run, as tokio's own budget does; after `QUICK` if they took next to no
 /// time, so that short jobs do not pay for many rests.
 const SERVED: u32 = 128;
 const QUICK: u32 = 1024;
 
-/// A batch that takes longer than this is too large.
+/// A batch that takes longer than this is too large; one that takes half as long does not grow any more.
 const SHORT: Duration = Duration::from_micros(100);
 
 /// How fast a runner gets through its jobs.
 pub(super) struct Pace {
     /// When the batch was claimed; `None` if its length says nothing about jobs being short.
     began: Option<Ticks>,
+    /// Whether it is worth the reading of a clock to know.
+    times: bool,
     /// Whether a job of the batch has waited.
     pub(super) waited: bool,
     /// Jobs since other tasks have last had their turn, and when that was.
@@ -38,7 +40,12 @@ const LINGER: u32 = 2;
 
 impl Pace {
     pub(super) const fn new(threads: usize) -> Self {
-        Self { began: None, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+        Self { began: None, times: false, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+    }
+
+    /// The runner starts anew.
+    pub(super) fn restart(&mut self) {
+        *self = Self { alone: self.alone, ..Self::new(0) };
     }
 
     /// Whom to let run, if anybody, before looking once more at a queue that was found empty or was not looked at.
@@ -54,18 +61,29 @@ impl Pace {
     /// tasks run first. A job that has waited has done that already.
     #[inline]
     pub(super) fn chooses_rest(&mut self, burst: &mut usize, now: &Now<'_, PoolClock>) -> bool {
-        if std::mem::take(&mut self.waited) {
-            (self.began, self.served, *burst) = (None, 0, 1);
+        let began = self.began.take();
+        self.times = !std::mem::take(&mut self.waited);
+        if !self.times {
+            (self.served, *burst) = (0, 1);
             return false;
         }
-        let now = now.ticks();
-        let short = self.began.is_some_and(|began| now.saturating_sub(began) <= ticks(SHORT));
-        *burst = if short { (*burst * 2).min(MAX_BURST) } else { 1 };
-        self.began = Some(now);
-        let rests = self.served >= QUICK || (self.served >= SERVED && now.saturating_sub(self.rested) > ticks(SHORT));
-        if self.served == 0 || rests {
-            (self.served, self.rested) = (0, now);
+        let took = began.map_or(NEVER, |began| now.ticks().saturating_sub(began));
+        if took > ticks(SHORT) {
+            *burst = 1;
+        } else if took <= ticks(SHORT) / 2 {
+            *burst = (*burst * 2).min(MAX_BURST);
+        }
+        let rests =
+            self.served >= QUICK || (self.served >= SERVED && now.ticks().saturating_sub(self.rested) > ticks(SHORT));
+        if rests {
+            (self.served, self.rested) = (0, now.ticks());
         }
         rests
+    }
+
+    /// A batch has been claimed: how long it takes will say whether its jobs are short.
+    #[inline]
+    pub(super) fn claimed(&mut self, now: &Now<'_, PoolClock>) {
+        self.began = self.times.then(|| now.ticks());
     }
 }

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `Starting` | as starting | counted out |
 //! | `Here` | as a runner | counted out; its jobs end `Aborted` |
-//! | `Gone` | no | nothing to do |
+//! | `Gone`: it rests, or has ended | no | nothing to do |
 //!
 //! # Invariants
 //! 1. Each claimed job is in `batch.claims`, in `current`, in `settled` or on the desk: whatever drops the runner ends it.
@@ -23,11 +23,12 @@
 //! that is not given back at the first `Pending` hides runnable jobs behind a waiting one.
 //!
 //! # Cost
-//! One spawn per busy spell, shared by all its jobs. Two lock operations on the cell a job, and one on the engine a
-//! batch.
+//! One spawn per busy spell, shared by all its jobs; its memory is kept from spell to spell ([`Berths`](super::berth)). Two
+//! lock operations on the cell a job, and one on the engine a batch.
 
 use super::account::{Account, Settlement};
 use super::attempt::{End, Watch};
+use super::berth::Rest;
 use super::context::Context as AttemptContext;
 use super::error::JobError;
 use super::handler::{Exec, Lodging};
@@ -118,6 +119,17 @@ where
         }
     }
 
+    /// One spell after another. Does not end: between two of them it rests.
+    pub(super) async fn run_on(&mut self, rest: &Rest) {
+        loop {
+            self.run().await;
+            rest.take().await;
+            self.stage = Stage::Starting;
+            self.pace.restart();
+        }
+    }
+
+    /// From the start to the leave.
     pub(super) async fn run(&mut self) {
         poll_fn(|cx| {
             let waker = self.ringer.clone().map_or_else(|| cx.waker().clone(), Waker::from);
@@ -166,6 +178,9 @@ where
         let now = Now::unread(shared.engine.clock());
         let rests = pace.chooses_rest(&mut account.batch.burst, &now);
         account.turn(shared, &now, !rests);
+        if !account.batch.claims.is_empty() {
+            pace.claimed(&now);
+        }
         rests
     }
 
@@ -309,7 +324,7 @@ where
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
         let ended = Ended { key: ticket.key, bin, attempted };
-        self.account.settle(Settlement { ended, cell, outcome });
+        self.account.settle(ended, cell, outcome);
         self.account.batch.bell().end();
     }
 
@@ -345,7 +360,7 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             lose(current.ticket, job, current.cell, current.attempted);
         }
         discard(batch.bell().attend(None));
-        for Claim { ticket, cell, recalls, .. } in batch.claims.drain(..) {
+        while let Some(Claim { ticket, cell, recalls, .. }) = batch.claims.pop_front() {
             if let Some(parcel) = cell.start(recalls) {
                 lose(ticket, Some(parcel.job), cell, false);
             }

@@ -125,14 +125,17 @@ impl PoolClock {
 }
 
 impl Clock for PoolClock {
+    #[inline]
     fn now(&self) -> Ticks {
         ticks(rt::now().saturating_duration_since(self.epoch))
     }
 }
 
 /// `duration` in ticks; what does not fit is as good as never.
+#[inline]
 pub(super) fn ticks(duration: Duration) -> Ticks {
-    Ticks::try_from(duration.as_nanos()).unwrap_or(NEVER)
+    let whole = duration.as_secs().checked_mul(1_000_000_000);
+    whole.and_then(|whole| whole.checked_add(duration.subsec_nanos().into())).unwrap_or(NEVER)
 }
 
 impl<J, E> Parcel<J, E> {

@@ -33,7 +33,10 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// had been accepted and not started, and detaches it if it runs. To keep the job, use
     /// [`reserve`](Self::reserve) or [`submit_timeout`](Self::submit_timeout).
     pub async fn submit(&self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        enter(&self.shared, job, Terms::PLAIN, Deserted::Detach).await
+        match start(&self.shared, job, Terms::PLAIN) {
+            Ok(handle) => Ok(handle),
+            Err(refused) => wait_for_room(&self.shared, refused, Terms::PLAIN, Deserted::Detach).await,
+        }
     }
 
     /// Submits a job if there is room now.
@@ -75,8 +78,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(&self, job: J) -> Result<T, RunError<J, E>> {
-        let handle = enter(&self.shared, job, Terms::PLAIN, Deserted::Cancel).await?;
-        Ok(handle.cancel_on_drop().await?)
+        self.job(job).run().await
     }
 
     /// A job that is to be submitted with a key or a deadline of its own.
@@ -172,7 +174,11 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Cancel safety
     /// As [`WorkerPool::submit`].
     pub async fn submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        enter(self.shared, self.job, self.terms, Deserted::Detach).await
+        let Self { shared, job, terms } = self;
+        match start(shared, job, terms) {
+            Ok(handle) => Ok(handle),
+            Err(refused) => wait_for_room(shared, refused, terms, Deserted::Detach).await,
+        }
     }
 
     /// Submits the job if there is room now, as [`WorkerPool::try_submit`] does.
@@ -214,7 +220,11 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Errors
     /// As [`WorkerPool::blocking_submit`].
     pub fn blocking_submit(self) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-        rt::block_on(self.submit())
+        let Self { shared, job, terms } = self;
+        match start(shared, job, terms) {
+            Ok(handle) => Ok(handle),
+            Err(refused) => rt::block_on(wait_for_room(shared, refused, terms, Deserted::Detach)),
+        }
     }
 
     /// Submits the job and waits for its result, as [`WorkerPool::run`] does.
@@ -225,7 +235,11 @@ impl<'a, J, T, E> Submission<'a, J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future cancels the job wherever it is, and gives its place free.
     pub async fn run(self) -> Result<T, RunError<J, E>> {
-        let handle = enter(self.shared, self.job, self.terms, Deserted::Cancel).await?;
+        let Self { shared, job, terms } = self;
+        let handle = match start(shared, job, terms) {
+            Ok(handle) => handle,
+            Err(refused) => wait_for_room(shared, refused, terms, Deserted::Cancel).await?,
+        };
         Ok(handle.cancel_on_drop().await?)
     }
 }
@@ -236,19 +250,19 @@ impl<J: fmt::Debug, T, E> fmt::Debug for Submission<'_, J, T, E> {
     }
 }
 
-/// Submits a job; waits for room.
-async fn enter<J, T, E>(
+/// Waits for room for a job that found none.
+#[cold]
+async fn wait_for_room<J, T, E>(
     shared: &Arc<Shared<J, T, E>>,
-    job: J,
+    refused: Refused<J, T, E>,
     terms: Terms,
     deserted: Deserted,
 ) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
-    match start(shared, job, terms) {
-        Ok(handle) => Ok(handle),
-        Err(Refused::Full(cell)) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
+    match refused {
+        Refused::Full(cell) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
             Err(SubmitError::WouldDeadlock(take_job(&cell)))
         }
-        Err(refused) => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
+        refused => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
     }
 }
 

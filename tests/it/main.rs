@@ -11,6 +11,8 @@ mod errors;
 mod fan;
 mod map;
 mod panics;
+mod pipeline;
+mod pipeline_limits;
 mod pool;
 mod retry;
 mod soak;

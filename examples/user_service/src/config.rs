@@ -15,21 +15,23 @@ use tracing_subscriber::filter::Targets;
 use crate::middleware::auth::Tokens;
 use crate::middleware::rate_limit;
 use crate::repository::Database;
-use crate::{cache, http, notify};
+use crate::{cache, grpc, http, notify};
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The HTTP server's address and limits.
     pub http: http::Options,
-    /// The address of the gRPC server.
-    pub grpc_addr: SocketAddr,
+    /// The gRPC server's address and limits.
+    pub grpc: grpc::Options,
     /// The tokens that callers may show.
     pub tokens: Tokens,
     /// What each client may do.
     pub rate_limit: rate_limit::Options,
     /// The size of the cache.
     pub cache: cache::Options,
+    /// Imports at a time.
+    pub imports: u32,
     /// Where users are stored.
     pub database: Database,
     /// Rates and sizes of the notifications.
@@ -119,6 +121,9 @@ struct Args {
     /// Seconds for a connection to wait for its next request, 1..=3600
     #[arg(long, env, default_value = "60", allow_hyphen_values = true)]
     http_idle_seconds: String,
+    /// Imports at a time, 1..=64; more are answered with 503
+    #[arg(long, env, default_value = "4", allow_hyphen_values = true)]
+    imports: String,
     /// sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env, default_value = "sqlite:users.db", allow_hyphen_values = true, hide_env_values = true)]
     database_url: String,
@@ -161,6 +166,7 @@ impl Args {
         let tokens = check.tokens("AUTH_TOKENS", &self.auth_tokens, &addresses);
         let rate_limit = self.rate_limit(&mut check);
         let cache = self.cache(&mut check);
+        let imports = check.number("IMPORTS", &self.imports, 1..=64);
         let database = check.database("DATABASE_URL", &self.database_url);
         let notify = self.notify(&mut check);
         let notify_latency = check.millis("NOTIFY_LATENCY_MS", &self.notify_latency_ms, 0..=600_000);
@@ -169,11 +175,12 @@ impl Args {
         let log = check.parse("RUST_LOG", &self.log, "must be a level or target=level pairs, as in info or sqlx=debug");
         let build = || {
             Some(Config {
+                grpc: http.as_ref().zip(grpc_addr).map(|(http, addr)| grpc_options(http, addr))?,
                 http: http?,
-                grpc_addr: grpc_addr?,
                 tokens: tokens?,
                 rate_limit: rate_limit?,
                 cache: cache?,
+                imports: imports?,
                 database: database?,
                 notify: notify?,
                 notify_latency: notify_latency?,
@@ -230,6 +237,12 @@ impl Args {
             attempt_timeout: attempt_timeout?,
         })
     }
+}
+
+/// The limits of HTTP hold for gRPC, too.
+const fn grpc_options(http: &http::Options, addr: SocketAddr) -> grpc::Options {
+    let http::Options { max_connections, read_timeout, write_timeout, proxies, .. } = *http;
+    grpc::Options { addr, max_connections, head_timeout: read_timeout, write_timeout, proxies }
 }
 
 /// Parses values and notes every fault.

@@ -128,20 +128,20 @@ pub struct Request {
     started: Instant,
     method: &'static str,
     endpoint: String,
-    status: Option<u16>,
+    status: Option<String>,
 }
 
 impl Request {
     /// Ends it with an answer of this status.
-    pub fn answered(mut self, status: u16) {
-        self.status = Some(status);
+    pub fn answered(mut self, status: impl ToString) {
+        self.status = Some(status.to_string());
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         let unanswered = if std::thread::panicking() { PANICKED } else { DROPPED };
-        let status = self.status.unwrap_or(unanswered).to_string();
+        let status = self.status.take().unwrap_or_else(|| unanswered.to_string());
         let labels = [self.method, &self.endpoint, &status];
         self.metrics.seconds.with_label_values(&labels).observe(self.started.elapsed().as_secs_f64());
         self.metrics.requests.with_label_values(&labels).inc();

@@ -258,9 +258,15 @@ impl<C: Claimed> State<C> {
     #[inline]
     pub(super) fn accept<K: Clock>(&mut self, entrant: Entrant<C>, now: &Now<'_, K>) -> Ticket {
         let number = self.totals.accepted as u32;
-        let place = Place { standing: Standing::Queued(entrant.cell), number, lane: entrant.lane, ..Place::reserved() };
-        let key = self.places.insert(place);
-        self.enqueue(key, entrant.lane, entrant.deadline, now)
+        let Entrant { cell, lane, deadline } = entrant;
+        let key = self.places.insert_with(|_| Place {
+            standing: Standing::Queued(cell),
+            alarm: Link::NONE,
+            number,
+            lane,
+            recalls: 0,
+        });
+        self.enqueue(key, lane, deadline, now)
     }
 
     /// The job of a place that was just taken joins its queue.

@@ -53,6 +53,7 @@
 
 mod admission;
 mod batching;
+mod claims;
 mod control;
 mod effects;
 mod ending;

@@ -1,10 +1,10 @@
 //! Running: what a runner asks of the engine between its attempts, and during one.
 
+use super::claims::Claims;
 use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Ticket, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::cell::Cell;
 use crate::kernel::slab::Key;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A job that a runner is to run.
@@ -75,7 +75,7 @@ impl<V, O> Claimed for Arc<Cell<V, O>> {
 /// and be swept.
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
-    pub(crate) claims: VecDeque<Claim<C>>,
+    pub(crate) claims: Claims<C>,
     /// The most jobs to claim at once.
     pub(crate) burst: usize,
     bell: Arc<Bell>,
@@ -87,7 +87,7 @@ pub(crate) struct Batch<C> {
 
 impl<C> Batch<C> {
     pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { claims: VecDeque::new(), burst: 1, bell, entry: Link::NONE, busy: false }
+        Self { claims: Claims::new(), burst: 1, bell, entry: Link::NONE, busy: false }
     }
 
     /// How the runner is reached.
@@ -304,8 +304,9 @@ impl<C: Claimed> State<C> {
             // The fair share leaves as much to every other runner that can be polled at the same instant.
             let share = self.ready.len().div_ceil(self.parallelism());
             for nth in 0..share.min(batch.burst) {
-                let Some(claim) = self.claim_one(batch, nth > 0, now) else { break };
-                batch.claims.push_back(claim);
+                if !self.claim_one(batch, nth > 0, now) {
+                    break;
+                }
             }
         }
         if batch.claims.is_empty() {
@@ -348,10 +349,10 @@ impl<C: Claimed> State<C> {
         }
     }
 
-    /// Claims the front of the queue. One that is taken along stays within reach, its alarm set.
+    /// Claims the front of the queue, if there is one. One that is taken along stays within reach, its alarm set.
     #[inline]
-    fn claim_one<K: Clock>(&mut self, batch: &Batch<C>, along: bool, now: &Now<'_, K>) -> Option<Claim<C>> {
-        let key = self.ready.pop_front(&mut self.places)?;
+    fn claim_one<K: Clock>(&mut self, batch: &mut Batch<C>, along: bool, now: &Now<'_, K>) -> bool {
+        let Some(key) = self.ready.pop_front(&mut self.places) else { return false };
         self.claimed += 1;
         let runner = batch.entry.get().expect("a runner that claims is here");
         let place = self.places.get_mut(key).expect("a ready job holds its place");
@@ -375,7 +376,9 @@ impl<C: Claimed> State<C> {
             batch.bell.renew(number);
         }
         let late = deadline != NEVER && deadline <= now.ticks();
-        Some(Claim { ticket: Ticket { key, number }, cell, deadline, late, recalls })
+        // In place: a claim that is moved about costs as much as the rest of this.
+        batch.claims.push_back(|| Claim { ticket: Ticket { key, number }, cell, deadline, late, recalls });
+        true
     }
 
     /// Puts what is claimed and not started back to where it was.

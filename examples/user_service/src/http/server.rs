@@ -19,9 +19,9 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use super::Options;
-use super::middleware::Peer;
 use super::timeouts::{Activity, ReadTimeout};
 use crate::metrics::Metrics;
+use crate::middleware::rate_limit::Peer;
 
 /// How long the loop waits after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

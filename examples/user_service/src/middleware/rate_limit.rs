@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::http::{HeaderMap, HeaderName};
 use flowgate::{Compute, Computed, ConcurrentMap};
 use governor::clock::{Clock, DefaultClock};
 use governor::nanos::Nanos;
@@ -14,6 +15,13 @@ use governor::{Quota, RateLimiter};
 
 use crate::error::{AppError, Code};
 use crate::metrics::Figure;
+
+/// The header in which each proxy appends the address that it was called from.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The address at the other end of the connection; the servers put it into every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What a client may do.
 #[derive(Clone, Debug)]
@@ -37,6 +45,16 @@ impl From<IpAddr> for Client {
             v4 => v4,
         })
     }
+}
+
+/// The peer; or, behind `proxies` of our own, the address that the first of them was called from, which stands that
+/// many places from the end. What stands before it came from the client, who can write anything.
+pub(crate) fn client(Peer(peer): Peer, headers: &HeaderMap, proxies: usize) -> Client {
+    let lines = headers.get_all(FORWARDED_FOR).into_iter().rev();
+    let mut named = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let forwarded = proxies.checked_sub(1).and_then(|skipped| named.nth(skipped));
+    let address = forwarded.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
+    Client::from(address.unwrap_or(peer))
 }
 
 /// The client has used up its allowance.

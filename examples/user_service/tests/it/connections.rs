@@ -14,6 +14,7 @@ use user_service::repository::{BatchError, UserRepository, UserStream};
 use user_service::{AppError, Config};
 use uuid::Uuid;
 
+use crate::stub::Stub;
 use crate::support::{App, config, expect_error, read_to_end, read_until, until, within};
 
 const HEAD: &str = "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\
@@ -44,6 +45,54 @@ async fn an_idle_connection_is_closed() {
     let app = App::start(one_at_a_time(Duration::from_millis(200))).await;
     let mut stream = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(read_to_end(&mut stream).await.ends_with(r#"{"status":"ok"}"#));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn a_header_has_less_time_than_a_connection_may_be_idle() {
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(600));
+    let mut limits = one_at_a_time(short);
+    limits.http.idle_timeout = long;
+    let app = App::start(limits).await;
+    // On a connection that has served before, too, and although a byte comes now and then.
+    let mut stream = app.raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_until(&mut stream, "ok").await;
+    let (mut reader, mut writer) = stream.into_split();
+    let drip = async {
+        while writer.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let begun = tokio::time::Instant::now();
+    tokio::select! {
+        rest = read_to_end(&mut reader) => assert_eq!(rest, ""),
+        () = drip => {}
+    }
+    assert!(begun.elapsed() >= short);
+    drop((reader, writer));
+    // An idle one is not cut off after the header's time: it is the only one, and still answers.
+    let mut idle = app.raw("").await;
+    tokio::time::sleep(3 * short).await;
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(read_to_end(&mut idle).await.starts_with("HTTP/1.1 200 "));
+    app.must_be_well().await;
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
+    let stub = Stub::held();
+    let ann = stub.add("Ann");
+    let mut limits = one_at_a_time(Duration::from_millis(100));
+    limits.http.write_timeout = Duration::from_secs(15);
+    let app = App::over(limits, stub.clone()).await;
+    let path = format!("/api/v1/users/{}", ann.id);
+    let read = app.get(&path);
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stub.release();
+    };
+    let (answer, ()) = tokio::join!(read, release);
+    assert_eq!(answer.status(), StatusCode::OK);
     app.must_be_well().await;
 }
 

@@ -14,8 +14,13 @@ use crate::support::{until, user, users, within};
 
 /// The time limit of a query in these tests.
 const LIMIT: Duration = Duration::from_millis(200);
-/// Far longer than a query on a free connection takes, far shorter than what it would wait for a busy one.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// Far longer than a query on a free connection takes, even on a busy machine, and far shorter than the wait for a busy
+/// connection, which the pool gives up after 5 s.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// Less than a server that is given up takes.
+const SOON: Duration = Duration::from_millis(900);
+/// Time enough for a query to begin.
+const A_WHILE: Duration = Duration::from_millis(100);
 
 /// From now on, whoever asks for a user waits for hours.
 async fn make_slow(db: &Db) {
@@ -51,7 +56,7 @@ async fn a_query_at_its_limit_is_cancelled_and_its_connection_is_free() {
             let error = within(users.get(Uuid::now_v7())).await.unwrap_err();
             let took = started.elapsed();
             assert_eq!(error.code(), Code::Timeout, "{error:?}");
-            assert!(took >= LIMIT && took < LIMIT + AT_ONCE, "{took:?}");
+            assert!(took >= LIMIT && took < LIMIT + SOON, "{took:?}");
             let next = ping(&users).await;
             println!("{:?}: limit {LIMIT:?}, ended after {took:?}, the next query took {next:?}", db.kind);
         }
@@ -73,7 +78,7 @@ async fn a_dropped_query_frees_its_connection() {
         users.insert(&user("ann@example.com")).await.unwrap();
         make_slow(&db).await;
         for _ in 0..3 {
-            assert!(tokio::time::timeout(AT_ONCE, users.get(Uuid::now_v7())).await.is_err());
+            assert!(tokio::time::timeout(A_WHILE, users.get(Uuid::now_v7())).await.is_err());
             let next = ping(&users).await;
             println!("{:?}: dropped, the next query took {next:?}", db.kind);
         }
@@ -127,7 +132,10 @@ async fn a_stream_dropped_midway_stops_its_query() {
             drop(stream);
             let next = ping(&users).await;
             println!("{:?}: all rows took {whole:?}; dropped after {rows}, the next query took {next:?}", db.kind);
-            assert!(db.kind != Kind::Postgres || busy(&db).await == 0);
+            assert!(next < whole / 4, "{next:?} of {whole:?}");
+            if db.kind == Kind::Postgres {
+                until(|| async { busy(&db).await == 0 }).await;
+            }
         }
         users.close().await;
     })
@@ -144,7 +152,7 @@ async fn a_slow_reader_of_a_stream_meets_no_limit() {
         while within(stream.try_next()).await.unwrap().is_some() {
             read += 1;
             if read % 1_000 == 1 {
-                tokio::time::sleep(LIMIT + AT_ONCE).await;
+                tokio::time::sleep(LIMIT + A_WHILE).await;
             }
         }
         assert_eq!(read, 3_000);
@@ -165,7 +173,7 @@ async fn streams_that_nobody_reads_do_not_take_every_connection() {
             within(stream.try_next()).await.unwrap().unwrap();
         }
         for stream in &mut streams[2..] {
-            assert!(tokio::time::timeout(AT_ONCE, stream.try_next()).await.is_err());
+            assert!(tokio::time::timeout(A_WHILE, stream.try_next()).await.is_err());
         }
         ping(&users).await;
         assert_eq!(within(users.get(Uuid::now_v7())).await.unwrap(), None);
@@ -197,6 +205,24 @@ async fn a_server_that_falls_silent_is_given_up() {
         assert!(took > LIMIT * 2 && took < LIMIT + Duration::from_secs(2), "{took:?}");
         let next = ping(&users).await;
         println!("silent after {:?}, given up after {took:?}, the next query took {next:?}", LIMIT / 2);
+        users.close().await;
+    })
+    .await;
+}
+
+/// As after a restart of the server. Seen to fail: with `test_before_acquire(false)`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_server_ended_fail_no_call() {
+    on(&[Kind::Postgres], |db| async move {
+        let users = db.open().await;
+        let end_all = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        for _ in 0..3 {
+            db.execute(end_all).await;
+            for _ in 0..10 {
+                within(users.ping()).await.unwrap();
+            }
+        }
         users.close().await;
     })
     .await;

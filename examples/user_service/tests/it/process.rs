@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use serde_json::json;
+use tonic::Code;
+use user_service::proto::GetUserRequest;
+use uuid::Uuid;
 
 use crate::databases::{Kind, on};
-use crate::support::{DEADLINE, client};
+use crate::grpc;
+use crate::support::{DEADLINE, client, within};
 
 /// The executable beside the test's own, in the folder for example targets.
 fn executable() -> PathBuf {
@@ -20,27 +24,29 @@ fn executable() -> PathBuf {
     path
 }
 
-fn command(dir: &Path) -> Command {
+pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
     command
         .current_dir(dir)
         .env_clear()
         .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("GRPC_ADDR", "127.0.0.1:0")
         .env("RATE_LIMIT_PER_SECOND", "1000000")
         .stderr(Stdio::piped());
     command
 }
 
 /// A running process, killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
-    url: String,
+    pub(crate) url: String,
+    grpc_url: String,
 }
 
 impl Process {
     /// Starts it and reads its log up to the address.
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
@@ -48,7 +54,8 @@ impl Process {
             assert_ne!(log.read_line(&mut seen).unwrap(), 0, "ended before it listened: {seen}");
         }
         let url = seen.rsplit("listening on ").next().unwrap().trim().to_owned();
-        Self { child, log, url }
+        let grpc_url = format!("http://{}", seen.split("gRPC on ").nth(1).unwrap().lines().next().unwrap());
+        Self { child, log, url, grpc_url }
     }
 
     async fn create(&self, client: &Client, i: usize) -> StatusCode {
@@ -56,7 +63,7 @@ impl Process {
         client.post(format!("{}/api/v1/users", self.url)).json(&body).send().await.unwrap().status()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
@@ -71,7 +78,7 @@ impl Process {
     }
 
     /// Waits for the end: the exit code, and the rest of the log.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + DEADLINE;
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "still running");
@@ -154,6 +161,25 @@ async fn stop_under_load(database: &str) {
         let response = client().get(format!("{}{location}", process.url)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{location}");
     }
+}
+
+#[tokio::test]
+async fn a_signal_ends_an_open_chat_and_code_is_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(command(dir.path()).env("SHUTDOWN_SECONDS", "10"));
+    let mut users = grpc::connect(&process.grpc_url).await;
+    let (_mouth, mut ear) = grpc::chat(&mut users).await;
+    let asked = users.get_user(GetUserRequest { id: Uuid::nil().to_string() }).await.unwrap_err();
+    assert_eq!(asked.code(), Code::NotFound);
+    let line = process.read_until("/user.v1.UserService/GetUser");
+    assert!(line.contains(r#"code="NOT_FOUND""#) && line.contains("id="), "{line}");
+    let told = Instant::now();
+    process.signal("TERM");
+    assert_eq!(within(ear.message()).await.unwrap_err().code(), Code::Unavailable);
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("everything accounted for") && log.contains("ChatStream"), "{log}");
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }
 
 #[tokio::test]

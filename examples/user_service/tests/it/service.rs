@@ -18,7 +18,7 @@ use crate::support::{config, user};
 
 mockall::mock! {
     #[derive(Debug)]
-    Repository {}
+    pub(crate) Repository {}
 
     #[async_trait]
     impl UserRepository for Repository {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -64,7 +64,13 @@ pub(crate) async fn drop_after(polls: usize, future: impl Future) {
 
 /// A configuration that no environment variable of the machine can disturb: free port, memory, notifier that never fails.
 pub(crate) fn config(more: &[&str]) -> Config {
-    let base = ["user_service", "--http-addr=127.0.0.1:0", "--database-url=sqlite::memory:", "--log=off"];
+    let base = [
+        "user_service",
+        "--http-addr=127.0.0.1:0",
+        "--grpc-addr=127.0.0.1:0",
+        "--database-url=sqlite::memory:",
+        "--log=off",
+    ];
     let notify = ["--notify-latency-ms=0", "--notify-fault-rate=0", "--notify-backoff-ms=1"];
     let rates = ["--rate-limit-per-second=1000000", "--rate-limit-burst=1000000"];
     // A flag that is given twice is an error: those in `more` replace the ones here.
@@ -84,6 +90,7 @@ pub(crate) fn client() -> Client {
 /// A running service.
 pub(crate) struct App {
     pub(crate) addr: SocketAddr,
+    pub(crate) grpc_addr: SocketAddr,
     pub(crate) client: Client,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Outcome>,
@@ -108,9 +115,9 @@ impl App {
 
     fn run(service: Service) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let addr = service.addr();
+        let (addr, grpc_addr) = (service.addr(), service.grpc_addr());
         let running = tokio::spawn(service.run(async { drop(stopped.await) }));
-        Self { addr, client: client(), stop, running }
+        Self { addr, grpc_addr, client: client(), stop, running }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -181,7 +188,7 @@ impl App {
 }
 
 /// All that the other side sends until it closes. A reset counts as a close.
-pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let _ = within(stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()

@@ -160,7 +160,7 @@ impl World {
     fn compare_claims(&mut self, runner: &Runner) {
         assert_eq!(runner.batch.claims.len(), runner.claims.jobs.len());
         assert_eq!(runner.batch.burst, runner.claims.burst);
-        for (claim, (number, recalls)) in runner.batch.claims.iter().zip(&runner.claims.jobs) {
+        for (claim, (number, recalls)) in runner.batch.claims.into_iter().zip(&runner.claims.jobs) {
             assert_eq!((claim.ticket.number, claim.recalls), (*number, *recalls));
             if let Some(job) = self.oracle.jobs.get(number) {
                 assert_eq!(claim.deadline, job.deadline);
@@ -267,7 +267,8 @@ impl World {
     fn lose(&mut self, runner: &mut Runner, fx: &mut Effects) {
         self.end(runner, Bin::Aborted);
         drop(runner.batch.bell().attend(None));
-        for (claim, claimed) in runner.batch.claims.drain(..).zip(runner.claims.jobs.drain(..)) {
+        for (claim, claimed) in std::iter::from_fn(|| runner.batch.claims.pop_front()).zip(runner.claims.jobs.drain(..))
+        {
             let started = claim.cell.start(claim.recalls).is_some();
             assert_eq!(started, self.oracle.start(claimed));
             runner.ended.extend(started.then_some((claimed.0, Bin::Aborted, false)));

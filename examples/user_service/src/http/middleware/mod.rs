@@ -19,7 +19,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
 
 use super::AppState;
-pub(super) use rate_limit::Peer;
 
 /// The name of all paths that are no route.
 const UNMATCHED: &str = "unmatched";

@@ -10,12 +10,14 @@ mod control;
 mod crew;
 mod ending;
 mod flight;
+mod gate;
 mod inbox;
 mod lanes;
 mod ledger;
 mod patrol;
 mod ready;
 mod running;
+mod sequence;
 mod shard;
 mod timing;
 
@@ -40,10 +42,12 @@ const ENDING: &str = "src/kernel/engine/ending.rs";
 const ENGINE: &str = "src/kernel/engine/mod.rs";
 const LANES: &str = "src/kernel/engine/lanes.rs";
 const FLIGHT: &str = "src/kernel/flight.rs";
+const GATE: &str = "src/kernel/gate.rs";
 const INBOX: &str = "src/kernel/inbox.rs";
 const LEDGER: &str = "src/kernel/engine/ledger.rs";
 const LINE: &str = "src/kernel/engine/line.rs";
 const READY: &str = "src/kernel/ready.rs";
+const SEQUENCE: &str = "src/kernel/sequence.rs";
 const RECEIVER: &str = "src/kernel/channel/receiver.rs";
 const ROOM: &str = "src/kernel/shard/room.rs";
 const RUNNING: &str = "src/kernel/engine/running.rs";
@@ -71,10 +75,12 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         ending::BUGS,
         lanes::BUGS,
         flight::BUGS,
+        gate::BUGS,
         inbox::BUGS,
         ledger::BUGS,
         patrol::BUGS,
         ready::BUGS,
+        sequence::BUGS,
         running::BUGS,
         shard::BUGS,
         timing::BUGS,

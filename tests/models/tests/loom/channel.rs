@@ -86,11 +86,11 @@ fn full_and_take() {
 /// Seen to fail: a look whether anybody is left to read takes the room, and says nothing of it.
 #[test]
 fn full_and_watch() {
-    Model::small("full_and_watch", 428).check(|| {
-        let (mut sender, receiver) = opened(1);
+    Model::small("full_and_watch", 143).check(|| {
+        let (mut sender, receiver) = opened(4);
         let reader = loom::thread::spawn(move || read(receiver));
         let parker = Parker::new();
-        for item in 0..3 {
+        for item in 0..5 {
             while sender.poll_ready(parker.waker()).is_pending() {
                 assert!(sender.poll_closed(parker.waker()).is_pending(), "the receiver stays");
                 parker.park();
@@ -98,7 +98,7 @@ fn full_and_watch() {
             sender.push(item);
         }
         drop(sender);
-        assert_eq!(reader.join().expect("the receiver has not panicked"), [0, 1, 2]);
+        assert_eq!(reader.join().expect("the receiver has not panicked"), [0, 1, 2, 3, 4]);
     });
 }
 

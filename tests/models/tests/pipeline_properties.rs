@@ -332,6 +332,7 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     /// The very sequence; with fail-fast, exactly the prefix before the faulty item.
+    // Seen to fail: with what is left of a failed stage handed on instead of dropped.
     #[test]
     fn ordered_par_equals_sequential(ops in vec(op(), 0..6), items in vec(0..1_000_u64, 0..40), mode in mode()) {
         let ops = if mode.bound.is_some() { without_sums(ops) } else { ops };

@@ -30,6 +30,8 @@ pub struct Config {
     pub rate_limit: rate_limit::Options,
     /// The size of the cache.
     pub cache: cache::Options,
+    /// Imports at a time.
+    pub imports: u32,
     /// Where users are stored.
     pub database: Database,
     /// Rates and sizes of the notifications.
@@ -119,6 +121,9 @@ struct Args {
     /// Seconds for a connection to wait for its next request, 1..=3600
     #[arg(long, env, default_value = "60", allow_hyphen_values = true)]
     http_idle_seconds: String,
+    /// Imports at a time, 1..=64; more are answered with 503
+    #[arg(long, env, default_value = "4", allow_hyphen_values = true)]
+    imports: String,
     /// sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env, default_value = "sqlite:users.db", allow_hyphen_values = true, hide_env_values = true)]
     database_url: String,
@@ -161,6 +166,7 @@ impl Args {
         let tokens = check.tokens("AUTH_TOKENS", &self.auth_tokens, &addresses);
         let rate_limit = self.rate_limit(&mut check);
         let cache = self.cache(&mut check);
+        let imports = check.number("IMPORTS", &self.imports, 1..=64);
         let database = check.database("DATABASE_URL", &self.database_url);
         let notify = self.notify(&mut check);
         let notify_latency = check.millis("NOTIFY_LATENCY_MS", &self.notify_latency_ms, 0..=600_000);
@@ -174,6 +180,7 @@ impl Args {
                 tokens: tokens?,
                 rate_limit: rate_limit?,
                 cache: cache?,
+                imports: imports?,
                 database: database?,
                 notify: notify?,
                 notify_latency: notify_latency?,

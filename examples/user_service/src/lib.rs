@@ -9,7 +9,7 @@
 //! | [`config`] | flags and environment, checked |
 //! | [`http`], [`grpc`] | the routes or methods, and the server that drives them |
 //! | [`middleware`] | what every edge asks of a caller: a token, and not too often |
-//! | [`users`] | the use cases |
+//! | [`users`], [`import`] | the use cases |
 //! | [`cache`] | users as they were read last |
 //! | [`repository`], [`notify`] | users in a database; welcomes on a pool |
 //! | [`metrics`] | figures for Prometheus |
@@ -27,6 +27,8 @@ pub mod domain;
 pub mod error;
 pub mod grpc;
 pub mod http;
+pub mod import;
+mod json;
 pub mod metrics;
 pub mod middleware;
 pub mod notify;
@@ -54,6 +56,7 @@ pub use crate::config::Config;
 pub use crate::error::{AppError, chain};
 use crate::grpc::{GrpcServer, GrpcState, Room};
 use crate::http::{AppState, HttpServer};
+use crate::import::Imports;
 use crate::metrics::Metrics;
 use crate::middleware::rate_limit::RateLimit;
 use crate::notify::{FlakyNotifier, Notifications, Notifier};
@@ -63,6 +66,9 @@ use crate::users::Users;
 
 /// What the database's closing may take even when nothing is left of the time to shut down.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// What the end of imports may take whose connections were cut.
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +188,7 @@ impl Service {
     }
 
     /// Serves until `stop` is ready, then goes down in order: not ready, accept nothing, finish requests and streams
-    /// (streams that are left after half of the time end with `UNAVAILABLE`), drain the notifications, close the database. Returns within the shutdown limit, plus a second for the database,
+    /// (streams that are left after half of the time end with `UNAVAILABLE`, imports store what they have taken and report it), drain the notifications, close the database. Returns within the shutdown limit, plus a second for the database,
     /// and tells what became of everything.
     ///
     /// # Cancel safety
@@ -194,8 +200,10 @@ impl Service {
         let end_of_streams = deadline - self.shutdown_limit / 2;
         let remaining = || deadline.saturating_duration_since(Instant::now());
         self.state.set_not_ready();
+        self.state.imports.close();
         let cut = tokio::join!(self.server.finish(deadline), self.grpc.finish(end_of_streams, deadline));
         let cut_connections = cut.0 + cut.1;
+        let imports = self.state.imports.drain(deadline.max(Instant::now() + CANCEL_GRACE)).await;
         let notifications = self
             .notifications
             .shutdown(remaining())
@@ -205,7 +213,7 @@ impl Service {
         let grace = remaining().max(CLOSE_GRACE);
         let database_closed = tokio::time::timeout(grace, self.repository.close()).await.is_ok();
         let refused = self.notifications.refused();
-        let outcome = Outcome { cut_connections, notifications, refused, database_closed };
+        let outcome = Outcome { cut_connections, imports, notifications, refused, database_closed };
         outcome.log();
         outcome
     }
@@ -220,15 +228,18 @@ fn state(
 ) -> Result<AppState, StartError> {
     let cache = UserCache::new(Arc::clone(&repository), &config.cache)?;
     let rate_limit = RateLimit::new(&config.rate_limit)?;
-    let sources = (cache.clone(), notifications.clone(), rate_limit.clone());
+    let imports = Imports::new(Arc::clone(&repository), notifications.clone(), config.imports);
+    let sources = (cache.clone(), notifications.clone(), rate_limit.clone(), imports.clone());
     let metrics = Metrics::new(vec![
         Box::new(move || sources.0.figures()),
         Box::new(move || sources.1.figures()),
         Box::new(move || sources.2.figures()),
+        Box::new(move || sources.3.figures()),
         Box::new(move || room.figures()),
     ])?;
     Ok(AppState {
         users: Users::new(repository, cache, notifications),
+        imports,
         metrics,
         tokens: config.tokens.clone(),
         rate_limit,

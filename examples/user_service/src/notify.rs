@@ -101,12 +101,19 @@ impl Notifications {
     /// Takes over the welcome of a new user and returns at once. A full or closed pool refuses: that is
     /// counted and logged, and the welcome is not sent.
     pub fn welcome(&self, user: &User) {
-        let welcome = Welcome { user_id: user.id, email: user.email.clone() };
+        self.welcome_all(std::slice::from_ref(user));
+    }
+
+    /// As [`welcome`](Self::welcome), for several new users, with one line in the log.
+    pub fn welcome_all(&self, users: &[User]) {
+        let welcome = |user: &User| Welcome { user_id: user.id, email: user.email.clone() };
         // The handle is let go: the outcome is in the pool's totals, and in the dead letters if it is bad.
-        if let Err(refusal) = self.pool.try_submit(welcome) {
+        let submit = |user| self.pool.try_submit(welcome(user)).err().map(|refusal| (user.id, refusal));
+        let refused = users.iter().filter_map(submit);
+        if let Some((count, (user_id, refusal))) = (1..).zip(refused).last() {
             // Ordering: Relaxed, a count that nothing else hangs on.
-            let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(user_id = %user.id, refused, "welcome refused: {refusal}");
+            let refused = self.refused.fetch_add(count, Ordering::Relaxed) + count;
+            tracing::warn!(%user_id, count, refused, "welcome refused: {refusal}");
         }
     }
 

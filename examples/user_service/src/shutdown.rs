@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::import::Totals;
 use crate::notify::{NotifyError, Welcome};
 
 /// SIGINT and SIGTERM, heard from the moment this exists.
@@ -53,6 +54,8 @@ impl Signals {
 pub struct Outcome {
     /// Connections that were cut with a request unfinished.
     pub cut_connections: usize,
+    /// The imports: those that ran were told to end, and reported what they had stored.
+    pub imports: Totals,
     /// The notifications, to the last one; `None` when the pool could not report.
     pub notifications: Option<Report<Welcome, NotifyError>>,
     /// Welcomes that found the pool full: their users were created without one.
@@ -62,7 +65,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether every request was answered, every accepted welcome was sent or logged as a dead letter, and the
+    /// Whether every request was answered, no import was cut, every accepted welcome was sent or logged as a dead letter, and the
     /// database was closed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -72,7 +75,7 @@ impl Outcome {
                 && report.parked.is_empty()
                 && report.totals.aborted == 0
         });
-        self.cut_connections == 0 && notified && self.database_closed
+        self.cut_connections == 0 && self.imports.running == 0 && notified && self.database_closed
     }
 
     /// Logs the report, and one line per welcome that was accepted and not tried to the end.
@@ -97,7 +100,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connections cut: {}; notifications: ", self.cut_connections)?;
+        write!(f, "connections cut: {}; imports: {}; notifications: ", self.cut_connections, self.imports)?;
         match &self.notifications {
             Some(report) => report.fmt(f)?,
             None => f.write_str("no report")?,

@@ -9,14 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::AppState;
 use super::error::ApiError;
+use crate::json::parse;
 
 /// Bytes in a body, at most.
 const MAX_BODY: usize = 64 * 1024;
 /// Bytes of a body that is too large that are read and thrown away, so that its sender gets to see the refusal;
 /// beyond these the connection is closed under it.
 const MAX_DISCARD: usize = 4 * 1024 * 1024;
-/// Characters of a message that may repeat what was sent.
-const MAX_MESSAGE_CHARS: usize = 200;
 
 /// The request's body as a `T`, which must be a JSON object.
 pub(super) struct JsonObject<T>(pub(super) T);
@@ -33,15 +32,21 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonObject<T> {
             return Err(ApiError::too_large());
         }
         let body = tokio::time::timeout(state.body_timeout, read(body)).await;
-        parse(&body.map_err(|_| ApiError::body_timeout())??).map(Self)
+        let body = body.map_err(|_| ApiError::body_timeout())??;
+        Ok(Self(parse("body", &body)?))
     }
 }
 
 /// Whether the body is announced as `application/json` or as a format on top of it (`+json`).
 fn is_json(headers: &HeaderMap) -> bool {
-    let announced = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = announced.and_then(|value| value.split(';').next()).map(|e| e.trim().to_ascii_lowercase());
+    let essence = essence(headers);
     essence.is_some_and(|e| e == "application/json" || (e.starts_with("application/") && e.ends_with("+json")))
+}
+
+/// The announced type of the body in lower case, without its parameters.
+pub(super) fn essence(headers: &HeaderMap) -> Option<String> {
+    let announced = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    announced.and_then(|value| value.split(';').next()).map(|e| e.trim().to_ascii_lowercase())
 }
 
 /// The announced length of the body; 0 where there is none.
@@ -64,20 +69,4 @@ async fn read(mut body: Body) -> Result<Bytes, ApiError> {
         }
     }
     if seen > MAX_BODY { Err(ApiError::too_large()) } else { Ok(held.into()) }
-}
-
-/// Parses an object. An array is refused, although it could fill the fields in order.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ApiError::invalid("body: must be a JSON object"));
-    }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body" } else { path.as_str() };
-        let message = format!("{field}: {}", error.inner());
-        ApiError::invalid(message.chars().take(MAX_MESSAGE_CHARS).collect::<String>())
-    })?;
-    json.end().map_err(|_| ApiError::invalid("body: must end after the JSON object"))?;
-    Ok(value)
 }

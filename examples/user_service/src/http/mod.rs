@@ -1,6 +1,7 @@
 //! HTTP: the routes under `/api/v1`, the signs of life, the metrics, and the server that drives them.
 
 mod error;
+mod import;
 mod json;
 mod middleware;
 mod server;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use self::error::ApiError;
 pub(crate) use self::server::HttpServer;
 use crate::error::AppError;
+use crate::import::Imports;
 use crate::metrics::Metrics;
 use crate::middleware::auth::Tokens;
 use crate::middleware::rate_limit::RateLimit;
@@ -51,6 +53,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct AppState {
     pub(crate) users: Users,
+    pub(crate) imports: Imports,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: Tokens,
     pub(crate) rate_limit: RateLimit,

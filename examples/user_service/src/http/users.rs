@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::error::ApiError;
+use super::import::import;
 use super::json::JsonObject;
 use crate::cache::Source;
 use crate::domain::{Invalid, NewUser, Page, User, UserChange};
@@ -24,7 +25,10 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const DEFAULT_LIMIT: u32 = 20;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(list).post(create)).route("/{id}", get(read).patch(change).delete(remove))
+    Router::new()
+        .route("/", get(list).post(create))
+        .route("/import", post(import))
+        .route("/{id}", get(read).patch(change).delete(remove))
 }
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@ mod grpc_bad_input;
 mod grpc_chat;
 mod grpc_streams;
 mod guards;
+mod import;
 mod limits;
 mod metrics;
 mod notifications;

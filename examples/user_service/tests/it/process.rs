@@ -24,7 +24,7 @@ fn executable() -> PathBuf {
     path
 }
 
-fn command(dir: &Path) -> Command {
+pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(executable());
     command
         .current_dir(dir)
@@ -37,16 +37,16 @@ fn command(dir: &Path) -> Command {
 }
 
 /// A running process, killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
-    url: String,
+    pub(crate) url: String,
     grpc_url: String,
 }
 
 impl Process {
     /// Starts it and reads its log up to the address.
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
@@ -63,7 +63,7 @@ impl Process {
         client.post(format!("{}/api/v1/users", self.url)).json(&body).send().await.unwrap().status()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// Waits for the end: the exit code, and the rest of the log.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + DEADLINE;
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "still running");

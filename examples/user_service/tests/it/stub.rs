@@ -13,7 +13,7 @@ use user_service::domain::{NewUser, Page, User, UserChange};
 use user_service::repository::{BatchError, UserRepository, UserStream};
 use uuid::Uuid;
 
-/// What the next queries for one user do.
+/// What the next queries for one user, or batches of them, do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Well,
@@ -72,6 +72,11 @@ impl Stub {
         user
     }
 
+    /// How many users are stored.
+    pub(crate) fn len(&self) -> usize {
+        self.0.users.lock().unwrap().len()
+    }
+
     /// How many queries for one user have begun.
     pub(crate) fn queries(&self) -> u64 {
         self.0.queries.load(Ordering::SeqCst)
@@ -102,6 +107,13 @@ impl UserRepository for Stub {
     }
 
     async fn insert_batch(&self, users: &[User]) -> Result<(), BatchError> {
+        self.0.gate.acquire().await.unwrap().forget();
+        let mood = *self.0.mood.lock().unwrap();
+        match mood {
+            Mood::Well => {}
+            Mood::Failing => return Err(AppError::unavailable("secret: the disk is full").into()),
+            Mood::Panicking => panic!("the repository panics"),
+        }
         users.iter().for_each(|user| self.put(user));
         Ok(())
     }

@@ -167,6 +167,7 @@ impl Imports {
             .map(|(line, input)| Row { line, user: input.and_then(validate) })
             .named("validate")
             .batch(Batch::of(BATCH).within(BATCH_WAIT))
+            .named("batch")
             .buffer(1)
             .named("ahead")
             // Fails fast and holds one batch: after one that failed, none is begun.

@@ -100,13 +100,18 @@ impl Metrics {
         Connection(self.connections.clone())
     }
 
+    /// What the parts of the service say about themselves now.
+    pub fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.sources.iter().flat_map(|source| source())
+    }
+
     /// The page that Prometheus reads, in its text format.
     ///
     /// # Errors
     /// None in practice: when a metric has no value.
     pub fn page(&self) -> Result<String, prometheus::Error> {
         let mut page = TextEncoder::new().encode_to_string(&self.registry.gather())?;
-        for Figure { name, help, kind, value } in self.sources.iter().flat_map(|source| source()) {
+        for Figure { name, help, kind, value } in self.figures() {
             let kind = if kind == Kind::Counter { "counter" } else { "gauge" };
             // Writing to a string does not fail.
             let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

@@ -127,11 +127,12 @@ impl Notifications {
     /// What the pool counts about itself, all of one moment.
     #[must_use]
     pub fn figures(&self) -> Vec<Figure> {
-        let PoolStats { queued, running, parked, concurrency, totals, .. } = self.pool.stats();
+        let PoolStats { queued, running, parked, concurrency, capacity, totals, .. } = self.pool.stats();
         let lost =
             totals.panicked + totals.timed_out + totals.cancelled + totals.shed + totals.aborted + totals.returned;
         vec![
             Figure::gauge("notifications_concurrency", "Welcomes that may be sent at a time.", concurrency),
+            Figure::gauge("notifications_capacity", "Welcomes that may be sent and wait together.", capacity),
             Figure::gauge("notifications_queued", "Welcomes that wait to be sent.", queued),
             Figure::gauge("notifications_running", "Welcomes that are being sent.", running),
             Figure::gauge("notifications_parked", "Welcomes that wait for their next attempt.", parked),

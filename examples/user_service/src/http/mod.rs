@@ -1,5 +1,6 @@
 //! HTTP: the routes under `/api/v1`, the signs of life, the metrics, and the server that drives them.
 
+mod debug;
 mod error;
 mod import;
 mod json;
@@ -76,6 +77,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .merge(debug::routes())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed());
     let guarded = Router::new()
         .nest("/api/v1/users", users::routes())

@@ -17,7 +17,7 @@ use crate::error::{AppError, Code};
 use crate::metrics::Figure;
 
 /// The header in which each proxy appends the address that it was called from.
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address at the other end of the connection; the servers put it into every request.
 #[derive(Clone, Copy, Debug)]

@@ -156,7 +156,7 @@ step_service() {
     log=$(mktemp)
     folder=$(mktemp -d)
     cargo build -p flowgate-user-service --example user_service
-    HTTP_ADDR=127.0.0.1:0 DATABASE_URL="sqlite:$folder/users.db" \
+    HTTP_ADDR=127.0.0.1:0 GRPC_ADDR=127.0.0.1:0 DATABASE_URL="sqlite:$folder/users.db" \
         start "$log" "$target/debug/examples/user_service"
     wait_for "$log" 'listening on http://127\.0\.0\.1:[1-9][0-9]*' "$started"
     address=$(sed -n 's|.*listening on http://\(127\.0\.0\.1:[0-9]*\).*|\1|p' "$log" | head -n 1)

@@ -12,6 +12,7 @@ use std::task::Waker;
 pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// Calls `f`; a panic becomes an error.
+#[inline]
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
     // Unwind safety: whatever `f` could leave half-changed belongs to the job that the panic ends.
     catch_unwind(AssertUnwindSafe(f))

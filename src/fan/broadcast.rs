@@ -89,7 +89,7 @@ where
     let (outs, branches): (Vec<_>, _) = legs.iter().map(|leg| open(leg, &fate)).unzip();
     let last_required = outs.iter().rposition(|out| out.on_lag.is_none());
     let outlet = Broadcast { outs, last_required, room: 0, copies: Vec::new() };
-    let batch = legs.iter().map(|leg| batch_of(leg.places)).min().unwrap_or(1);
+    let batch = legs.iter().map(|leg| batch_of(leg.places, 1)).min().unwrap_or(1);
     pump(stream, outlet, batch, &fate)?;
     Ok(branches)
 }
@@ -234,12 +234,12 @@ impl<T: Share + Send + 'static> Broadcast<T> {
             match sender.poll_ready(cx.waker()) {
                 Poll::Ready(Ok(())) => room = room.min(sender.room()),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::BranchDropped)),
-                Poll::Pending => room = 0,
+                // One is waited for at a time: by then the others have room too, more often than not.
+                Poll::Pending => {
+                    let ended = ready!(self.poll_idle(cx));
+                    return Poll::Ready(Err(ended));
+                }
             }
-        }
-        if room == 0 {
-            let ended = ready!(self.poll_idle(cx));
-            return Poll::Ready(Err(ended));
         }
         if self.is_unread() {
             return Poll::Ready(Err(Ended::BranchDropped));

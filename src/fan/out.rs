@@ -47,7 +47,7 @@ where
     let pace = || if n == 1 { Pace::All } else { Pace::short() };
     let mut branches: Vec<_> = (1..n).map(|_| Branch::new(first.another(), pace(), &fate)).collect();
     branches.push(Branch::new(first, pace(), &fate));
-    pump(stream, Competing { sender }, batch_of(places), &fate)?;
+    pump(stream, Competing { sender }, batch_of(places, n), &fate)?;
     Ok(branches)
 }
 

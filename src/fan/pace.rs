@@ -49,10 +49,10 @@ impl Pace {
         }
     }
 
-    /// It has to wait for its next batch.
+    /// It has to wait for its next batch: that time is not its own.
     pub(super) fn waits(&mut self) {
-        if let Self::Short { most, since } = self {
-            (*most, *since) = (1, None);
+        if let Self::Short { since, .. } = self {
+            *since = None;
         }
     }
 }

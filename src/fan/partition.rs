@@ -60,7 +60,7 @@ where
     pump(
         stream,
         Partition { senders, waiting: None, choose: Box::new(choose) },
-        n.saturating_mul(batch_of(buf)),
+        n.saturating_mul(batch_of(buf, 1)),
         &fate,
     )?;
     Ok(branches)

@@ -14,15 +14,16 @@ use std::time::Duration;
 /// After so many items in a row the task lets others run.
 pub(super) const TURN: usize = 512;
 
-/// The most items that are collected before they are handed over, unless they are to a quarter of the places before.
+/// The most items that are collected before they are handed over, for each branch that shares them.
 const BATCH: usize = 64;
 
 /// Items that take longer than this to come are not collected: each is handed over at once.
 const SLOW: Duration = Duration::from_micros(100);
 
-/// The most items to collect for a channel of so many places.
-pub(super) fn batch_of(places: usize) -> usize {
-    (places / 4).clamp(1, BATCH)
+/// The most items to collect for a channel of so many places that so many branches share: not more than half of the places, so that
+/// they read while the rest is collected.
+pub(super) fn batch_of(places: usize, branches: usize) -> usize {
+    (places / 2).clamp(1, BATCH.saturating_mul(branches))
 }
 
 /// Where items go.
@@ -76,9 +77,15 @@ impl Batch {
         true
     }
 
-    /// The task waits: the batch was handed over as it is.
+    /// There is no room: the batch was handed over as it is. The time until there is some is not the source's.
+    fn pause(&mut self) {
+        (self.collected, self.began) = (0, now());
+    }
+
+    /// The source has nothing: the batch was handed over as it is, and nobody knows how fast the next items come.
     fn begin_anew(&mut self) {
-        *self = Self { size: 1, collected: 0, began: now(), ..*self };
+        self.size = 1;
+        self.pause();
     }
 }
 
@@ -122,7 +129,7 @@ where
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(ended)) => return Poll::Ready(ended),
             Poll::Pending => {
-                batch.begin_anew();
+                batch.pause();
                 return Poll::Pending;
             }
         }

@@ -36,7 +36,7 @@ impl<S: Stream> Contained<S> {
         mut take: impl FnMut(S::Item),
     ) -> Poll<bool> {
         let mut left = items;
-        loop {
+        for _ in 0..TURN {
             let Some(input) = &mut self.input else { return Poll::Ready(false) };
             let polled = contain(|| {
                 while left > 0 {
@@ -59,6 +59,7 @@ impl<S: Stream> Contained<S> {
                 }
             }
         }
+        give_way(cx)
     }
 }
 

@@ -115,19 +115,20 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn get(&self) -> u64 {
-        // Ordering: Relaxed on all sides: a statistic. What must be exact is read after the tasks that count were joined.
-        self.0.load(Ordering::Relaxed)
+        // Ordering: Acquire, with the Release of whoever adds: who sees an item counted behind a stage, and looks before that
+        // stage then, sees it counted there too.
+        self.0.load(Ordering::Acquire)
     }
 
     /// Adds, for one of several who count.
     pub(super) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.fetch_add(n, Ordering::Release);
     }
 
     /// Adds, for the only one who counts: no locked instruction.
     #[inline]
     pub(super) fn add_alone(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Release);
     }
 }
 

@@ -34,7 +34,7 @@ where
     let (sender, receiver) = channel(capacity, wake);
     edge.watch(sender.watch());
     let input = Contained::new(input, scope);
-    scope.spawn(Pump { input, sender, edge, batch: 1, began: rt::now() });
+    scope.spawn(Pump { input, sender, edge, batch: 1, waited: true, began: None });
     receiver
 }
 
@@ -45,8 +45,10 @@ struct Pump<S, T> {
     edge: Arc<Edge>,
     /// How many items are to be handed over at once.
     batch: usize,
-    /// When the last was handed over.
-    began: Instant,
+    /// Nothing was handed over since the input had to be waited for.
+    waited: bool,
+    /// When the last was handed over, unless that was the first after a wait: items that come one by one cost no look at the clock.
+    began: Option<Instant>,
 }
 
 // The input is boxed.
@@ -55,10 +57,12 @@ impl<S, T> Unpin for Pump<S, T> {}
 impl<S, T> Pump<S, T> {
     /// Hands over what was collected. The next batch is larger if this one was made fast.
     fn flush(&mut self) -> Result<(), Closed> {
-        let now = rt::now();
-        let fast = now.saturating_duration_since(self.began) < SLOW;
-        self.began = now;
-        self.batch = if fast { (self.batch * 2).min(BATCH) } else { 1 };
+        if !std::mem::take(&mut self.waited) {
+            let now = rt::now();
+            let began = self.began.replace(now);
+            let fast = began.is_some_and(|began| now.saturating_duration_since(began) < SLOW);
+            self.batch = if fast { (self.batch * 2).min(BATCH) } else { 1 };
+        }
         self.sender.flush()
     }
 }
@@ -88,7 +92,8 @@ where
                 Poll::Ready(false) => return Poll::Ready(()),
                 Poll::Pending => {
                     this.batch = 1;
-                    this.began = rt::now();
+                    this.waited = true;
+                    this.began = None;
                     return this.sender.poll_closed(cx.waker());
                 }
             }

@@ -1,6 +1,6 @@
 //! What became of every item of a run.
 
-use super::ledger::Fate;
+use super::ledger::{Counter, Fate};
 use super::node::{Flow, Node};
 use super::scope::Run;
 use crate::rt;
@@ -82,14 +82,15 @@ pub struct StageReport {
 impl Report {
     pub(super) fn of(run: &Run) -> Self {
         let ledger = &run.ledger;
-        // Fates first: what is taken in between is then seen as in flight, never as less than nothing.
+        // Fates first, then stages, what was taken last: what goes on meanwhile is then seen as in flight, and never as less
+        // than nothing.
         let [settled, filtered, failed, dead, cancelled, requeued] =
             [Fate::Settled, Fate::Filtered, Fate::Failed, Fate::Dead, Fate::Cancelled, Fate::Requeued]
                 .map(|fate| ledger.of(fate));
         let known = settled + filtered + failed + dead + cancelled + requeued;
-        // A count of another core may be seen late: what is settled was taken.
-        let taken = ledger.taken.get().max(known);
-        let unknown = taken - known;
+        let counts = Counts::of(&run.nodes());
+        let taken = ledger.taken.get();
+        let unknown = taken.saturating_sub(known);
         let life = run.life.lock();
         let torn_down = ledger.torn_down.load(Ordering::Relaxed);
         // Items without tickets have no other fate left once their pipeline has been torn down.
@@ -114,7 +115,7 @@ impl Report {
                 Some(_) => End::Completed,
             },
             elapsed: life.ended.unwrap_or_else(rt::now).saturating_duration_since(run.started),
-            stages: stages(&run.nodes(), taken),
+            stages: counts.reports(taken),
         }
     }
 
@@ -132,21 +133,31 @@ impl Report {
     }
 }
 
-/// What went into each stage and what came out.
-pub(super) fn stages(nodes: &[Arc<Node>], taken: u64) -> Vec<StageReport> {
-    let mut before = taken;
-    nodes
-        .iter()
-        .map(|node| {
-            let (filtered, failed, dead) = (node.filtered.get(), node.failed.get(), node.dead.get());
+/// The counts of all stages, read from the last to the first: none is seen to have done more than those before it.
+pub(super) struct Counts(Vec<(Arc<Node>, [u64; 4])>);
+
+impl Counts {
+    pub(super) fn of(nodes: &[Arc<Node>]) -> Self {
+        let read = |node: &Arc<Node>| {
+            let counts = [&node.out, &node.filtered, &node.failed, &node.dead].map(Counter::get);
+            (node.clone(), counts)
+        };
+        Self(nodes.iter().rev().map(read).collect())
+    }
+
+    /// What went into each stage and what came out, in order. `taken`: from the source, read after this was made.
+    pub(super) fn reports(self, taken: u64) -> Vec<StageReport> {
+        let mut before = taken;
+        let report = |(node, [out, filtered, failed, dead]): (Arc<Node>, [u64; 4])| {
             let out = match node.flow {
                 Flow::Through => before.saturating_sub(filtered + failed + dead),
-                Flow::Counted => node.out.get(),
+                Flow::Counted => out,
             };
             let taken = std::mem::replace(&mut before, out);
             StageReport { name: node.name.clone(), taken, out, filtered, failed, dead }
-        })
-        .collect()
+        };
+        self.0.into_iter().rev().map(report).collect()
+    }
 }
 
 impl fmt::Display for Report {

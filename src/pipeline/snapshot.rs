@@ -1,7 +1,7 @@
 //! A pipeline at one moment: what each stage holds, how busy it is, what it waits for, and which one holds up the others.
 
 use super::node::{Edge, Node};
-use super::report::{StageReport, stages};
+use super::report::{Counts, StageReport};
 use super::scope::Run;
 use crate::rt;
 use std::fmt;
@@ -115,6 +115,7 @@ pub enum Bottleneck {
 impl Snapshot {
     pub(super) fn of(run: &Run, output: Option<&Arc<Edge>>) -> Self {
         let nodes = run.nodes();
+        let counts = Counts::of(&nodes);
         let taken = run.ledger.taken.get();
         let now = rt::now();
         let elapsed = now.saturating_duration_since(run.started);
@@ -128,7 +129,7 @@ impl Snapshot {
         let bounds = run.gates.lock().iter().map(|gate| gate.inside()).collect::<Vec<_>>();
         let stages = nodes
             .iter()
-            .zip(stages(&nodes, taken))
+            .zip(counts.reports(taken))
             .map(|(node, report)| StageSnapshot {
                 workers: workers(node, &report, elapsed),
                 queue: node.edge.get().and_then(|edge| queue(edge)),

@@ -15,7 +15,7 @@ done
 cargo build --release --quiet -p flowgate-user-service --example user_service
 target=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 folder=$(mktemp -d)
-HTTP_ADDR=127.0.0.1:0 DATABASE_URL="sqlite:$folder/users.db" RUST_LOG=warn,user_service=info,user_service::http=warn \
+HTTP_ADDR=127.0.0.1:0 GRPC_ADDR=127.0.0.1:0 DATABASE_URL="sqlite:$folder/users.db" RUST_LOG=warn,user_service=info,user_service::http=warn \
     RATE_LIMIT_PER_SECOND=1000000 RATE_LIMIT_BURST=1000000 \
     "$target/release/examples/user_service" 2>"$folder/log" &
 service=$!

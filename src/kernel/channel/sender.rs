@@ -76,7 +76,7 @@ impl<T> Sender<T> {
         self.poll_wait(For::Room, waker)
     }
 
-    /// Flushes, and is ready once no receiver is left.
+    /// Flushes, and is ready once no receiver is left. A wait for room goes on beside it.
     pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<()> {
         self.poll_wait(For::Close, waker).map(|_| ())
     }
@@ -133,7 +133,11 @@ impl<T> Sender<T> {
                 drop(state);
                 return Poll::Ready(Err(Closed));
             }
-            state.receive(&mut self.local, &mut self.room);
+            match what {
+                For::Room => state.receive(&mut self.local, &mut self.room),
+                // Invariant 4: who waits for room too is to be woken for it; it is not taken in silence.
+                For::Close => append(&mut self.local, &mut state.items),
+            }
             state.served(&mut self.woken);
             if what == For::Room && self.room > 0 {
                 drop(state);

@@ -103,7 +103,7 @@ on_both_runtimes! {
         assert_eq!(error.report().stages.iter().map(|stage| stage.failed).collect::<Vec<_>>(), [1, 1]);
     }
 
-    // Seen to fail: with what is left of a failed stage handed on instead of dropped, and with the input's order forgotten.
+    // Seen to fail: with what is left of a failed stage handed on instead of dropped.
     async fn no_item_after_the_faulty_one_when_ordered_fail_fast() {
         for (parallelism, window) in [(1, 1), (4, 4), (4, 64)] {
             let pipeline = Pipeline::new()

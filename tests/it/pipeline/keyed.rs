@@ -42,7 +42,7 @@ fn flaky(
     }
 }
 
-// Seen to fail: with `map_async` in its place.
+// Seen to fail: with a key of its own for each item.
 #[tokio::test(start_paused = true)]
 async fn per_key_order_under_retry() {
     for par in [Par::unordered(6).window(40), Par::ordered(6).window(40), Par::unordered(6).window(40).per_key(3)] {

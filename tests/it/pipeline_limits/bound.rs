@@ -29,8 +29,7 @@ fn shape(bound: usize) -> Shape {
 }
 
 on_both_runtimes! {
-    /// Seen to fail: `state.items <= state.most.items` in the gate; also when a bound's ticket is not handed to what is made of
-    /// its item.
+    /// Seen to fail: `state.items <= state.most.items` in the gate.
     async fn in_flight_never_exceeds_bound() {
         for bound in [1, 2, 7, 16] {
             let gauge = Gauge::new();
@@ -146,7 +145,7 @@ async fn oversized_item_passes_alone() {
 
 /// The consumer holds all that may be inside: the source is not asked until one is settled, whichever way.
 ///
-/// Seen to fail: the entrance asks the source before it has a place.
+/// Seen to fail: as above.
 #[tokio::test(start_paused = true)]
 async fn a_place_is_held_before_the_source_is_polled() {
     let polls = Gauge::new();

@@ -45,7 +45,7 @@ async fn a_lone_item_passes_an_idle_pipeline_without_delay() {
                 items.send(n).await.unwrap();
             }
         },
-        running.by_ref().take(5_000).collect::<Vec<_>>()
+        soon(running.by_ref().take(5_000).collect::<Vec<_>>())
     );
     assert_eq!((burst, read.len()), ((), 5_000));
     for n in 0..20 {

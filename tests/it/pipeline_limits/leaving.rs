@@ -40,7 +40,7 @@ fn supply(tally: &Tally) -> impl Stream<Item = Counted> + Send + 'static {
 on_both_runtimes! {
     /// Whatever was read, and whether or not it is read on: tasks, source and items are gone.
     ///
-    /// Seen to fail: `Running` does not cancel when it is dropped.
+    /// Seen to fail: neither the drop of a pipeline cancels it nor are its tasks aborted when nobody owns them.
     async fn consumer_leaves_no_task_left() {
         for reads in [0, 1, 2] {
             for (n, shape) in shapes().into_iter().enumerate() {
@@ -116,7 +116,7 @@ impl<T: Send + 'static> Stage<T> for Spawns {
 on_both_runtimes! {
     /// A task of a stage of the user's ends with the pipeline, also when everything was read and nobody joined.
     ///
-    /// Seen to fail: a pipeline that was read to its end is not cancelled when it is dropped, and its tasks stay.
+    /// Seen to fail: tasks are aborted by a cancellation only, and one that was read to its end is not cancelled when it is dropped.
     async fn a_task_of_a_stage_does_not_outlive_the_pipeline() {
         let before = alive_tasks();
         let inside = Gauge::new();

@@ -49,7 +49,7 @@ async fn no_bound_may_starve_a_batch_behind_a_buffer() {
 
 /// The batch is outside of the bounded pipeline, and what it collects is still inside of that.
 ///
-/// Seen to fail: a batch looks only at the bounds around it; it hangs.
+/// Seen to fail: as above.
 #[tokio::test(start_paused = true)]
 async fn the_bound_of_a_nested_pipeline_may_not_starve_a_batch_behind_it() {
     let inner = || Pipeline::new().max_in_flight(4);
@@ -131,7 +131,7 @@ impl Shape {
 on_both_runtimes! {
     /// Every combination ends: bounds outside and inside, buffers, batches, expansions.
     ///
-    /// Seen to fail: as above, for each shape with an inner bound below the batch's size.
+    /// Seen to fail: as above.
     async fn no_shape_of_bounds_and_batches_hangs() {
         const ITEMS: u64 = 23;
         let mut shapes = 0;

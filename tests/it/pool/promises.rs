@@ -132,7 +132,7 @@ fn a_job_whose_rested_runner_does_not_start_is_not_lost_with_the_runtime() {
 
 /// "When the last one is dropped the pool is aborted": its handler goes with it, though a runner rests and somebody has a
 /// handle.
-// Seen to fail: with the spells' `Berths` in the pool's shared state instead of its launcher.
+// Seen to fail: without the `self.dismiss()` of `Shared::abandon`.
 #[tokio::test]
 async fn a_rested_runner_does_not_keep_the_handler_of_a_pool_that_has_gone() {
     let kept = Arc::new(());

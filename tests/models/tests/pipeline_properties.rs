@@ -1,6 +1,10 @@
 //! Pipelines of random stages against a sequential oracle: in order, what comes out is what a loop would have computed, up to
 //! the first item for which a stage fails fast; the account and the dead letters are the loop's too. Delays pass in virtual time.
-#![allow(clippy::disallowed_methods, reason = "tests stand outside the library: they sleep as a user does")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests stand outside the library: they sleep and lock as a user does"
+)]
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -64,7 +68,7 @@ fn repeated(n: u64, m: u64) -> impl Iterator<Item = u64> {
 impl Work {
     /// How many attempts at an item fail.
     fn failures(&self, n: u64) -> u32 {
-        if self.bad > 0 && mixed(n, 1) % self.bad == 0 { 1 + (mixed(n, 2) % 3) as u32 } else { 0 }
+        if self.bad > 0 && mixed(n, 1).is_multiple_of(self.bad) { 1 + (mixed(n, 2) % 3) as u32 } else { 0 }
     }
 
     fn fails(&self, n: u64) -> bool {
@@ -328,6 +332,7 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     /// The very sequence; with fail-fast, exactly the prefix before the faulty item.
+    // Seen to fail: with what is left of a failed stage handed on instead of dropped.
     #[test]
     fn ordered_par_equals_sequential(ops in vec(op(), 0..6), items in vec(0..1_000_u64, 0..40), mode in mode()) {
         let ops = if mode.bound.is_some() { without_sums(ops) } else { ops };

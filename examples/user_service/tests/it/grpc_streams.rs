@@ -108,9 +108,11 @@ impl Endless {
     }
 }
 
-/// A user is about 150 bytes in memory and 100 on the wire: so many are a few megabytes.
-const FEW: usize = 20_000;
+/// The client of these tests lets 2 MiB come before it reads, which is about 23,000 users. So many are more than that,
+/// and little to hold.
+const FEW: usize = 40_000;
 
+/// Seen to fail: with a million places between the query and the client, a million users are read.
 #[tokio::test]
 async fn a_slow_reader_holds_the_query_back_and_a_dropped_one_ends_it() {
     let endless = Endless::default();
@@ -131,6 +133,7 @@ async fn a_slow_reader_holds_the_query_back_and_a_dropped_one_ends_it() {
     app.must_be_well().await;
 }
 
+/// Seen to fail: with a million places, the query never notices.
 #[tokio::test]
 async fn a_reader_that_stands_still_loses_its_query() {
     let endless = Endless::default();

@@ -81,6 +81,27 @@ fn full_and_take() {
     });
 }
 
+/// The sender waits for room and for the receiver to leave at once, as one that has several channels does: it is told of room.
+///
+/// Seen to fail: a look whether anybody is left to read takes the room, and says nothing of it.
+#[test]
+fn full_and_watch() {
+    Model::small("full_and_watch", 143).check(|| {
+        let (mut sender, receiver) = opened(4);
+        let reader = loom::thread::spawn(move || read(receiver));
+        let parker = Parker::new();
+        for item in 0..5 {
+            while sender.poll_ready(parker.waker()).is_pending() {
+                assert!(sender.poll_closed(parker.waker()).is_pending(), "the receiver stays");
+                parker.park();
+            }
+            sender.push(item);
+        }
+        drop(sender);
+        assert_eq!(reader.join().expect("the receiver has not panicked"), [0, 1, 2, 3, 4]);
+    });
+}
+
 /// The sender waits while one receiver sits on most of the places and another goes to sleep: it is told of the one free place,
 /// though that is less than half of the capacity.
 ///

@@ -18,6 +18,13 @@ pub(super) const BUGS: &[Bug] = &[
         put: "    Taken::Item(item, Wakers { sender: None, _own: own })\n",
     },
     Bug {
+        model: "channel::full_and_watch",
+        what: "a look whether anybody is left to read takes the room, and says nothing of it",
+        file: SENDER,
+        find: "                For::Close => append(&mut self.local, &mut state.items),\n",
+        put: "                For::Close => state.receive(&mut self.local, &mut self.room),\n",
+    },
+    Bug {
         model: "channel::full_and_sleep",
         what: "a receiver that goes to sleep does not tell the sender of the room that there is",
         file: RECEIVER,

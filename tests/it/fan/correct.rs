@@ -133,14 +133,6 @@ async fn a_lone_item_is_not_held_back() {
     }
 }
 
-/// Keeps its thread busy.
-fn compute_for(time: std::time::Duration) {
-    let began = std::time::Instant::now();
-    while began.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
-
 /// A source that is always ready and computes for long: its items are handed over one by one.
 ///
 /// Seen to fail: batches that grow whatever the source takes for them.
@@ -152,7 +144,7 @@ fn an_item_does_not_wait_for_those_behind_it() {
     let source = gate.clone();
     // The source goes on to its next item only when the reader has had the last one.
     let items = stream::iter(0..20_u64).map(move |item| {
-        compute_for(ms(1));
+        crate::support::compute_for(ms(1));
         source.wait();
         item
     });

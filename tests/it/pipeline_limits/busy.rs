@@ -17,8 +17,7 @@ use super::*;
 /// Seen to fail: the timer is looked at only when the input is pending: one batch of 30.
 #[tokio::test]
 async fn a_batch_of_an_input_that_is_slow_but_always_ready_honours_within() {
-    let stages =
-        Pipeline::new().inspect(|_| std::thread::sleep(Duration::from_millis(2))).batch(Batch::of(1000).within(ms(5)));
+    let stages = Pipeline::new().inspect(|_| crate::support::compute_for(ms(2))).batch(Batch::of(1000).within(ms(5)));
     let (batches, _) = promptly(read_all(stages.run(stream::iter(0..30)).unwrap())).await;
     assert!(batches.iter().all(|batch| batch.len() <= 4), "{batches:?}");
     assert!(batches.concat().into_iter().eq(0..30));

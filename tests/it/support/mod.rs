@@ -64,6 +64,14 @@ pub(crate) fn spin_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Keeps the calling thread busy.
+pub(crate) fn compute_for(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
 /// Lets every task that can run do so, the clock standing still.
 pub(crate) async fn settle() {
     for _ in 0..64 {

@@ -12,4 +12,5 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
+#[cfg(debug_assertions)]
 pub(crate) use std::thread::panicking;

@@ -115,6 +115,15 @@ use std::sync::Arc;
 /// assert_eq!(report.stage("look up").unwrap().out, 2);
 /// # }
 /// ```
+///
+/// A stage that is given something else than the stage before it makes does not compile:
+///
+/// ```compile_fail,E0631
+/// let lengths = flowgate::Pipeline::new().map(|n: u32| n + 1).map(|word: String| word.len());
+/// ```
+/// ```
+/// let lengths = flowgate::Pipeline::new().map(|n: u32| n.to_string()).map(|word: String| word.len());
+/// ```
 #[must_use = "a pipeline does nothing until it is run"]
 pub struct Pipeline<In, S = Identity> {
     stage: S,

@@ -11,6 +11,7 @@ mod keyed;
 mod ordered;
 mod panics;
 mod pools;
+mod restore;
 
 use flowgate::pipeline::{End, Report};
 use flowgate::{PipelineError, Running};

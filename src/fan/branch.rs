@@ -19,7 +19,7 @@ pub enum Ended {
     /// The source ended, and what it yielded for this branch has been read.
     Complete,
     /// Another branch was dropped that cannot be done without: one of [`partition_by`](super::partition_by), or a required leg of
-    /// [`broadcast`](super::broadcast). What had been yielded before has been read.
+    /// [`broadcast`](super::broadcast()). What had been yielded before has been read.
     BranchDropped,
     /// This leg of a broadcast lagged, and was to be [disconnected](super::OnLag::Disconnect) then.
     Lagged,
@@ -84,7 +84,7 @@ pub(super) struct Lag {
     pub(super) cut: AtomicBool,
 }
 
-/// One of the outputs of [`fan_out`](super::fan_out), [`partition_by`](super::partition_by) and [`broadcast`](super::broadcast).
+/// One of the outputs of [`fan_out`](super::fan_out), [`partition_by`](super::partition_by) and [`broadcast`](super::broadcast()).
 ///
 /// It is a stream; its items are its own. Items that it was given before a panic or another end come first. It is fused: after
 /// its end it yields `None`, and [`ended`](Self::ended) says why.

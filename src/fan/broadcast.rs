@@ -23,7 +23,7 @@ pub enum OnLag {
     Disconnect,
 }
 
-/// One of the outputs that a [`broadcast`] is to have.
+/// One of the outputs that a [`broadcast()`] is to have.
 ///
 /// ```
 /// use flowgate::{Leg, OnLag};

@@ -2,7 +2,7 @@
 //!
 //! Any `futures` stream goes in, and what comes out are streams.
 //!
-//! | | [`fan_out`] | [`partition_by`] | [`broadcast`] | [`fan_in`] | [`merge_sorted_by`] |
+//! | | [`fan_out`] | [`partition_by`] | [`broadcast()`] | [`fan_in`] | [`merge_sorted_by`] |
 //! |---|---|---|---|---|---|
 //! | an item goes to | the branch that comes for it | the branch of its key | every leg | the one reader | the one reader |
 //! | who polls the input | a task | a task | a task | the reader's poll | the reader's poll |

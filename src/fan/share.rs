@@ -9,7 +9,7 @@ pub enum Role {
     BestEffort,
 }
 
-/// An item that [`broadcast`](super::broadcast) can give to several legs: everything that is `Clone`. Sealed.
+/// An item that [`broadcast`](super::broadcast()) can give to several legs: everything that is `Clone`. Sealed.
 pub trait Share: Sized + sealed::Sealed {
     /// One more for a leg.
     #[doc(hidden)]

@@ -1,31 +1,14 @@
 //! criterion benches of the pipeline and its rivals: groups `pipeline/<load>/p1`, and what an envelope costs.
 
-use std::hint::black_box;
-use std::time::Duration;
+mod common;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use flowgate::pipeline::{Envelope, Ticket};
-use flowgate_benches::harness::run_once;
 use flowgate_benches::pipeline;
-
-/// Worker threads of each runtime.
-const WORKERS: usize = 2;
+use std::hint::black_box;
 
 fn pipelines(criterion: &mut Criterion) {
-    for case in pipeline::cases() {
-        let mut group = criterion.benchmark_group(case.name);
-        group.throughput(Throughput::Elements(1));
-        for contender in &case.contenders {
-            group.bench_function(contender.name, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    let ops = case.whole_ops(iterations);
-                    let sample = run_once(&case, contender, ops, WORKERS);
-                    Duration::from_secs_f64(sample.wall_ns * iterations as f64 / 1e9)
-                });
-            });
-        }
-        group.finish();
-    }
+    common::measure(criterion, pipeline::cases(), 1);
 }
 
 /// A value alone, in an envelope for which nothing is owed, and with a ticket.
@@ -43,11 +26,7 @@ fn envelopes(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .without_plots();
+    config = common::short();
     targets = pipelines, envelopes
 }
 criterion_main!(benches);

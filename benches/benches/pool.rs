@@ -1,38 +1,17 @@
 //! criterion benches of the pool and its rivals: groups `pool/<load>/<producers>`.
 
-use std::time::Duration;
+mod common;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flowgate_benches::harness::run_once;
+use criterion::{Criterion, criterion_group, criterion_main};
 use flowgate_benches::pool;
 
-/// Worker threads of each runtime.
-const WORKERS: usize = 2;
-
 fn pools(criterion: &mut Criterion) {
-    for case in pool::cases() {
-        let mut group = criterion.benchmark_group(case.name);
-        group.throughput(Throughput::Elements(1));
-        for contender in &case.contenders {
-            group.bench_function(contender.name, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    let ops = case.whole_ops(iterations);
-                    let sample = run_once(&case, contender, ops, WORKERS);
-                    Duration::from_secs_f64(sample.wall_ns * iterations as f64 / 1e9)
-                });
-            });
-        }
-        group.finish();
-    }
+    common::measure(criterion, pool::cases(), 1);
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .without_plots();
+    config = common::short();
     targets = pools
 }
 criterion_main!(benches);

@@ -10,7 +10,7 @@ use flowgate_benches::harness::run_once;
 const WORKERS: usize = 2;
 
 /// Measures each contender of each case, in runs of at least `fewest` operations.
-pub fn measure(criterion: &mut Criterion, cases: impl IntoIterator<Item = Case>, fewest: u64) {
+pub(crate) fn measure(criterion: &mut Criterion, cases: impl IntoIterator<Item = Case>, fewest: u64) {
     for case in cases {
         let mut group = criterion.benchmark_group(case.name);
         group.throughput(Throughput::Elements(1));
@@ -29,7 +29,7 @@ pub fn measure(criterion: &mut Criterion, cases: impl IntoIterator<Item = Case>,
 
 /// Few samples and short ones: there are many contenders.
 #[must_use]
-pub fn short() -> Criterion {
+pub(crate) fn short() -> Criterion {
     Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))

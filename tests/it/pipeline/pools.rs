@@ -33,8 +33,9 @@ on_both_runtimes! {
         let (gate, inside) = (Gate::new(), Gauge::new());
         let pool = gated(&gate, &inside);
         let pipeline = || Pipeline::new().map_on(&pool, Par::ordered(8));
-        let (first, second) = (pipeline().run(stream::iter(20..50)).unwrap(), pipeline().run(stream::iter(50..80)).unwrap());
+        // Before the pipelines: they fill the pool, and the gate is shut.
         let alone = pool.submit(99).await.unwrap();
+        let (first, second) = (pipeline().run(stream::iter(20..50)).unwrap(), pipeline().run(stream::iter(50..80)).unwrap());
         until("the pool works", || gate.waiting() == 2).await;
         gate.open();
         let ((one, _), (two, _), three) = futures::join!(completed(first), completed(second), alone);

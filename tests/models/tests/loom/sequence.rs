@@ -16,7 +16,7 @@ fn finish(sequence: &Sequence, number: u64) {
 /// Seen to fail: a number that is done lets the reader sleep.
 #[test]
 fn finish_and_turn() {
-    Model::new("finish_and_turn", 1).check(|| {
+    Model::new("finish_and_turn", 589).check(|| {
         let sequence = Arc::new(Sequence::new(3));
         for number in 0..3 {
             assert_eq!(sequence.issue(), number);
@@ -48,7 +48,7 @@ fn finish_and_turn() {
 /// Seen to fail: a number that is done makes room, and nobody is told.
 #[test]
 fn finish_and_room() {
-    Model::new("finish_and_room", 1).check(|| {
+    Model::new("finish_and_room", 17).check(|| {
         let sequence = Arc::new(Sequence::new(1));
         let parker = Parker::new();
         assert!(sequence.poll_room(parker.waker()).is_ready());

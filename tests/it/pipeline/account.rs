@@ -155,9 +155,12 @@ on_both_runtimes! {
                 n % 2 == 0
             })
             .map(|n| n);
-        let source = stream::once(tokio::task::yield_now()).flat_map(|()| stream::iter(0..500));
+        let gate = Gate::new();
+        let begins = gate.clone();
+        let source = stream::once(async move { begins.pass().await }).flat_map(|()| stream::iter(0..500));
         let running = pipeline.run(source).unwrap();
         slot.set(running.monitor()).unwrap();
+        gate.open();
         let (_, report) = completed(running).await;
         assert_eq!(fates(&report), [250, 250, 0, 0, 0, 0]);
         assert!(looks.load(Ordering::SeqCst) > 400, "{looks:?} looks");

@@ -166,6 +166,20 @@ impl<V, O> Cell<V, O> {
         }
     }
 
+    /// Takes the outcome without a lock, if the reader is the only one left that holds the cell: whoever has settled the job
+    /// lets go of it after that. Gives the cell back if not.
+    #[inline]
+    pub(crate) fn into_outcome(this: Arc<Self>) -> Result<O, Arc<Self>> {
+        // Most often it is not: a look costs less than a failed exchange.
+        if Arc::strong_count(&this) > 1 {
+            return Err(this);
+        }
+        match Arc::try_unwrap(this)?.state.into_inner().slot {
+            Slot::Done(outcome) => Ok(outcome),
+            _ => unreachable!("whoever lets go of a job has settled it"),
+        }
+    }
+
     /// Takes the outcome, or leaves `waker` to be woken when there is one.
     ///
     /// # Panics

@@ -31,7 +31,7 @@ impl<J, T, E> Account<J, T, E> {
     #[inline(always)]
     pub(super) fn settle(&mut self, ended: Ended, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
         match &self.desk {
-            Some(desk) if self.batch.burst > 1 => desk.leave(Settlement { ended, cell, outcome }),
+            Some(desk) if self.batch.tempo.burst > 1 => desk.leave(Settlement { ended, cell, outcome }),
             _ => {
                 if self.settled.len() == self.settled.capacity() {
                     self.settled.reserve(1);

@@ -203,7 +203,7 @@ where
                 Ok(Filled::Full) => {}
             }
             let overflow = batch.shared.options.overflow;
-            let inside = nested::is_inside(batch.shared.id());
+            let inside = nested::is_inside(batch.shared.id);
             match overflow {
                 Overflow::Wait if inside => {
                     return Poll::Ready(Err(batch.refused(BatchRefusal::WouldDeadlock, Vec::new())));
@@ -246,8 +246,7 @@ impl<J, T, E> Places<'_, J, T, E> {
             return Err(cells.iter().map(take_job).collect());
         }
         let shared = self.shared;
-        handles
-            .extend(cells.into_iter().zip(tickets).map(|(cell, ticket)| JobHandle::new(shared.clone(), cell, ticket)));
+        handles.extend(cells.into_iter().zip(tickets).map(|(cell, ticket)| JobHandle::new(shared.id, cell, ticket)));
         Ok(())
     }
 
@@ -266,7 +265,7 @@ impl<J, T, E> Drop for Places<'_, J, T, E> {
             let mut tickets = Vec::with_capacity(self.cells.len());
             if self.submit(&mut tickets).is_ok() {
                 for (cell, ticket) in self.cells.drain(..).zip(tickets) {
-                    drop(JobHandle::new(self.shared.clone(), cell, ticket));
+                    drop(JobHandle::new(self.shared.id, cell, ticket));
                 }
             }
         }

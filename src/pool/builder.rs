@@ -1,6 +1,7 @@
 //! Building a pool: every option is checked once, here.
 
 use super::berth::Berths;
+use super::directory;
 use super::error::{BuildError, JobError};
 use super::handler::{Attempt, ByAttempt, ByHandler, ByState, Exec, Handler, JobFn};
 use super::runner::Runner;
@@ -257,7 +258,7 @@ where
         if threads.is_some() {
             engine = engine.patrolled(ticks(PATROL));
         }
-        WorkerPool { shared: Arc::new(Shared::new(engine, options, launcher, time, threads)) }
+        WorkerPool { shared: directory::enter(|id| Shared::new(id, engine, options, launcher, time, threads)) }
     }
 
     /// Says what is wrong with the options, without building the pool.

@@ -48,7 +48,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
             }
             if self.shared.options.overflow != Overflow::Wait {
                 self.enter_first();
-            } else if nested::is_inside(self.shared.id()) {
+            } else if nested::is_inside(self.shared.id) {
                 self.refuse_all(SubmitError::WouldDeadlock);
                 return Poll::Ready(());
             } else {
@@ -60,7 +60,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
     /// The same for a caller that goes on to [`poll_next`](Self::poll_next): where it does not wait it is not refused either,
     /// as long as jobs of its own are inside, which make room.
     pub(super) fn admit_beside(&mut self, cx: &mut Context<'_>) {
-        if nested::is_inside(self.shared.id()) || self.shared.options.overflow != Overflow::Wait {
+        if nested::is_inside(self.shared.id) || self.shared.options.overflow != Overflow::Wait {
             self.admit_now();
             if self.fresh.len() < self.members.len() {
                 return;

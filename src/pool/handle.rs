@@ -1,9 +1,11 @@
 //! What the submitter of a job holds: its outcome to come, and the way to cancel it.
 
+use super::directory::{self, PoolId};
 use super::error::JobError;
 use super::nested::{self, Wait};
-use super::shared::{JobCell, Outcome, Shared};
+use super::shared::{JobCell, Outcome};
 use crate::contain::discard;
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::Ticket;
 use crate::kernel::inbox::Inbox;
 use crate::kernel::slab::Key;
@@ -52,14 +54,15 @@ impl fmt::Display for JobId {
 pub struct JobHandle<J, T, E> {
     /// `None` once the outcome has been taken, or goes elsewhere.
     cell: Option<JobCell<J, T, E>>,
-    shared: Arc<Shared<J, T, E>>,
+    pool: PoolId,
     ticket: Ticket,
     wait: Option<Wait>,
 }
 
 impl<J, T, E> JobHandle<J, T, E> {
-    pub(super) fn new(shared: Arc<Shared<J, T, E>>, cell: JobCell<J, T, E>, ticket: Ticket) -> Self {
-        Self { cell: Some(cell), shared, ticket, wait: None }
+    #[inline]
+    pub(super) fn new(pool: PoolId, cell: JobCell<J, T, E>, ticket: Ticket) -> Self {
+        Self { cell: Some(cell), pool, ticket, wait: None }
     }
 
     /// The job's number.
@@ -82,12 +85,16 @@ impl<J, T, E> JobHandle<J, T, E> {
     /// (see [`Cx::is_cancelled`](super::Cx::is_cancelled)) and its future is dropped at its next await, or once the
     /// pool's `cancel_grace` is over; what it returns `Ok` before then stands.
     pub fn cancel(&self) {
-        self.shared.cancel(self.ticket);
+        if let Some(pool) = directory::find(self.pool) {
+            pool.cancel(self.ticket);
+        }
     }
 
     /// Cancels the job if it has not been started.
     pub(super) fn withdraw(&self) {
-        self.shared.withdraw(self.ticket);
+        if let Some(pool) = directory::find(self.pool) {
+            pool.withdraw(self.ticket);
+        }
     }
 
     /// Has the outcome go to `inbox`, under `key`: from here on the handle has none. Returns it if it is there already.
@@ -99,8 +106,9 @@ impl<J, T, E> JobHandle<J, T, E> {
         outcome
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared<J, T, E>> {
-        &self.shared
+    /// The pool that the job is in.
+    pub(super) fn pool(&self) -> PoolId {
+        self.pool
     }
 
     /// The same handle, but dropping it cancels the job.
@@ -129,13 +137,20 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let Some(cell) = &this.cell else { panic!("a JobHandle was polled after it had given its outcome") };
-        if let Poll::Ready(outcome) = cell.poll(cx.waker()) {
-            this.cell = None;
-            nested::wait_over(&mut this.wait, &this.shared);
-            return Poll::Ready(outcome);
+        let Some(cell) = this.cell.take() else { panic!("a JobHandle was polled after it had given its outcome") };
+        let polled = match Cell::into_outcome(cell) {
+            Ok(outcome) => Poll::Ready(outcome),
+            Err(cell) => {
+                let polled = cell.poll(cx.waker());
+                this.cell = polled.is_pending().then_some(cell);
+                polled
+            }
+        };
+        if polled.is_ready() {
+            nested::wait_over(&mut this.wait, this.pool);
+            return polled;
         }
-        nested::wait_here(&mut this.wait, &this.shared);
+        nested::wait_here(&mut this.wait, this.pool);
         Poll::Pending
     }
 }
@@ -143,7 +158,7 @@ impl<J, T, E> Future for JobHandle<J, T, E> {
 impl<J, T, E> Drop for JobHandle<J, T, E> {
     #[inline]
     fn drop(&mut self) {
-        nested::wait_over(&mut self.wait, &self.shared);
+        nested::wait_over(&mut self.wait, self.pool);
         if let Some(cell) = self.cell.take() {
             leave_unread(&cell);
         }

@@ -9,10 +9,11 @@
 //! | panic | of a handler: that job's error |
 //! | drop | detaches the jobs, as dropping their handles does |
 
+use super::directory::PoolId;
 use super::error::JobError;
 use super::handle::JobHandle;
 use super::nested::{self, Wait};
-use super::shared::{Outcome, Shared};
+use super::shared::Outcome;
 use crate::contain::discard;
 use crate::kernel::inbox::{Arrivals, Inbox};
 use crate::kernel::slab::Slab;
@@ -132,8 +133,8 @@ pub fn try_join<J, T, E>(handles: impl IntoIterator<Item = JobHandle<J, T, E>>) 
         lender: None,
     };
     for handle in handles {
-        if !all.pools.iter().any(|pool| Arc::ptr_eq(pool, handle.shared())) {
-            all.pools.push(handle.shared().clone());
+        if !all.pools.contains(&handle.pool()) {
+            all.pools.push(handle.pool());
         }
         let key = all.handles.insert(handle);
         all.results.push(None);
@@ -164,14 +165,14 @@ pub fn blocking_try_join<J, T, E>(
 pub struct TryJoin<J, T, E> {
     /// Those whose outcome is not here yet. The keys are the positions of the handles: none is used twice.
     handles: Slab<JobHandle<J, T, E>>,
-    pools: Vec<Arc<Shared<J, T, E>>>,
+    pools: Vec<PoolId>,
     inbox: Arc<Inbox<Outcome<J, T, E>>>,
     arrived: Arrivals<Outcome<J, T, E>>,
     results: Vec<Option<T>>,
     error: Option<JobError<J, E>>,
     wait: Option<Wait>,
     /// The pool in whose handler that wait is.
-    lender: Option<Arc<Shared<J, T, E>>>,
+    lender: Option<PoolId>,
 }
 
 impl<J, T, E> TryJoin<J, T, E> {
@@ -194,7 +195,7 @@ impl<J, T, E> TryJoin<J, T, E> {
     /// The caller waits no longer.
     fn go_on(&mut self) {
         if let Some(pool) = self.lender.take() {
-            nested::wait_over(&mut self.wait, &pool);
+            nested::wait_over(&mut self.wait, pool);
         }
     }
 
@@ -219,9 +220,9 @@ impl<J, T, E> Future for TryJoin<J, T, E> {
                 break;
             }
             if all.inbox.collect(&mut all.arrived, cx.waker()).is_pending() {
-                if let Some(pool) = all.pools.iter().find(|pool| nested::is_inside(pool.id())) {
+                if let Some(pool) = all.pools.iter().copied().find(|pool| nested::is_inside(*pool)) {
                     nested::wait_here(&mut all.wait, pool);
-                    all.lender = Some(pool.clone());
+                    all.lender = Some(pool);
                 }
                 return Poll::Pending;
             }

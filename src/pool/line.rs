@@ -35,7 +35,7 @@ impl<J, T, E> InLine<J, T, E> {
     }
 
     fn accepted(&mut self, ticket: Ticket) -> JobHandle<J, T, E> {
-        JobHandle::new(self.shared.clone(), self.take(), ticket)
+        JobHandle::new(self.shared.id, self.take(), ticket)
     }
 
     fn take(&mut self) -> JobCell<J, T, E> {

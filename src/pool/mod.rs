@@ -46,6 +46,7 @@ mod berth;
 mod builder;
 mod context;
 mod control;
+mod directory;
 mod entrance;
 mod error;
 mod handle;

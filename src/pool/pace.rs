@@ -1,8 +1,8 @@
 //! How fast a runner gets through its jobs: how many it claims at once, and when it lets other tasks run.
 
 use super::shared::{PoolClock, ticks};
-use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::engine::Now;
+use crate::kernel::alarms::Ticks;
+use crate::kernel::engine::{Now, Tempo};
 use crate::rt::Others;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ const SHORT: Duration = Duration::from_micros(100);
 
 /// How fast a runner gets through its jobs.
 pub(super) struct Pace {
-    /// When the batch was claimed; `None` if its length says nothing about jobs being short.
-    began: Option<Ticks>,
+    /// When the batch was claimed, and how many jobs it has; `None` if its length says nothing about jobs being short.
+    began: Option<(Ticks, usize)>,
     /// Whether it is worth the reading of a clock to know.
     times: bool,
     /// Whether a job of the batch has waited.
@@ -40,7 +40,7 @@ const LINGER: u32 = 2;
 
 impl Pace {
     pub(super) const fn new(threads: usize) -> Self {
-        Self { began: None, times: false, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
+        Self { began: None, times: true, waited: false, served: 0, rested: 0, spell: 0, alone: threads == 1 }
     }
 
     /// The runner starts anew.
@@ -60,18 +60,21 @@ impl Pace {
     /// Chooses how many jobs to claim at once, more while all of a batch together were short, and whether to let other
     /// tasks run first. A job that has waited has done that already.
     #[inline]
-    pub(super) fn chooses_rest(&mut self, burst: &mut usize, now: &Now<'_, PoolClock>) -> bool {
+    pub(super) fn chooses_rest(&mut self, tempo: &mut Tempo, now: &Now<'_, PoolClock>) -> bool {
         let began = self.began.take();
         self.times = !std::mem::take(&mut self.waited);
         if !self.times {
-            (self.served, *burst) = (0, 1);
+            (self.served, *tempo) = (0, Tempo::UNKNOWN);
             return false;
         }
-        let took = began.map_or(NEVER, |began| now.ticks().saturating_sub(began));
-        if took > ticks(SHORT) {
-            *burst = 1;
-        } else if took <= ticks(SHORT) / 2 {
-            *burst = (*burst * 2).min(MAX_BURST);
+        if let Some((began, jobs)) = began {
+            let took = now.ticks().saturating_sub(began);
+            tempo.per_job = took / jobs as Ticks;
+            if took > ticks(SHORT) {
+                tempo.burst = 1;
+            } else if took <= ticks(SHORT) / 2 {
+                tempo.burst = (tempo.burst * 2).min(MAX_BURST);
+            }
         }
         let rests =
             self.served >= QUICK || (self.served >= SERVED && now.ticks().saturating_sub(self.rested) > ticks(SHORT));
@@ -83,7 +86,7 @@ impl Pace {
 
     /// A batch has been claimed: how long it takes will say whether its jobs are short.
     #[inline]
-    pub(super) fn claimed(&mut self, now: &Now<'_, PoolClock>) {
-        self.began = self.times.then(|| now.ticks());
+    pub(super) fn claimed(&mut self, jobs: usize, now: &Now<'_, PoolClock>) {
+        self.began = self.times.then(|| (now.ticks(), jobs));
     }
 }

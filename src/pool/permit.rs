@@ -28,7 +28,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     /// # Cancel safety
     /// Safe: dropping the future gives up the place in line, or the place.
     pub async fn reserve(&self) -> Result<Permit<J, T, E>, ReserveError> {
-        Reserving { shared: self.shared.clone(), line: None, inside: nested::is_inside(self.shared.id()) }.await
+        Reserving { shared: self.shared.clone(), line: None, inside: nested::is_inside(self.shared.id) }.await
     }
 }
 
@@ -67,7 +67,7 @@ impl<J, T, E> Permit<J, T, E> {
         let filled = self.shared.engine.fill(place, cell.clone(), &mut fx);
         self.shared.apply(&mut fx);
         match filled {
-            Ok(ticket) => Ok(JobHandle::new(self.shared.clone(), cell, ticket)),
+            Ok(ticket) => Ok(JobHandle::new(self.shared.id, cell, ticket)),
             Err(cell) => Err(SubmitError::Closed(take_job(&cell))),
         }
     }

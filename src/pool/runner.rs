@@ -170,16 +170,21 @@ where
     fn arrive(&mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
+        let claimed = self.account.batch.claims.len();
+        // What others have found may no longer hold. One job alone is not worth a look at the clock.
+        if claimed > 1 {
+            self.pace.claimed(claimed, &Now::unread(self.shared.engine.clock()));
+        }
     }
 
     /// Tells of what has ended and claims, unless it is time to let other tasks run.
     fn turn(&mut self) -> bool {
         let Self { shared, account, pace, .. } = self;
         let now = Now::unread(shared.engine.clock());
-        let rests = pace.chooses_rest(&mut account.batch.burst, &now);
+        let rests = pace.chooses_rest(&mut account.batch.tempo, &now);
         account.turn(shared, &now, !rests);
         if !account.batch.claims.is_empty() {
-            pace.claimed(&now);
+            pace.claimed(account.batch.claims.len(), &now);
         }
         rests
     }
@@ -231,7 +236,7 @@ where
         let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
         let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
         let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
-        let id = shared.id();
+        let id = shared.id;
         let mut watch = Watch::new(shared, current, lodging.context(), account);
         let mut slot = Some(slot);
         let mut future = pin!(None);
@@ -287,7 +292,7 @@ where
         }
         let job = self.slot.take().or_else(|| self.lodging.take());
         self.lodging.vacate();
-        nested::attempt_over(&mut self.waits, &self.shared);
+        nested::attempt_over(&mut self.waits, &*self.shared);
         if self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.lending)) {
             self.shared.engine.take_back();
         }

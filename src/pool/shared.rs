@@ -1,7 +1,7 @@
 //! What a pool's handles, runners and timer share, and the few steps that several of them take.
 
+use super::directory::{self, Pool, PoolId};
 use super::error::{Failure, JobError};
-use super::nested::PoolId;
 use super::threads::{Desks, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
@@ -78,6 +78,7 @@ pub(super) struct Harvest<J, E> {
 
 /// One pool.
 pub(super) struct Shared<J, T, E> {
+    pub(super) id: PoolId,
     pub(super) engine: Engine<JobCell<J, T, E>, PoolClock>,
     pub(super) options: Options<J, E>,
     pub(super) harvest: Mutex<Harvest<J, E>>,
@@ -156,8 +157,52 @@ impl<J, E> Default for Harvest<J, E> {
     }
 }
 
+/// What handles ask of it.
+impl<J, T, E> Pool for Shared<J, T, E>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn cancel(self: Arc<Self>, ticket: Ticket) {
+        Self::cancel(&self, ticket);
+    }
+
+    fn withdraw(self: Arc<Self>, ticket: Ticket) {
+        let mut fx = Effects::default();
+        if let Some(cell) = self.engine.withdraw(ticket, &mut fx) {
+            self.withdrawn(&cell, &mut fx);
+        }
+        self.apply(&mut fx);
+    }
+
+    fn blocks(&self) -> bool {
+        self.threads.is_some()
+    }
+
+    fn lend(&self, fx: &mut Effects) -> Need {
+        // The thread before the slot: a runner that the engine starts for it finds room to exist.
+        let need = self.threads.as_ref().map_or(Need::default(), |threads| threads.widen());
+        self.engine.lend(fx);
+        need
+    }
+
+    fn go_on(self: Arc<Self>, need: Need, mut fx: Effects) {
+        self.start_threads(need);
+        self.apply(&mut fx);
+    }
+
+    fn take_back(&self) {
+        self.engine.take_back();
+        if let Some(threads) = &self.threads {
+            threads.narrow();
+        }
+    }
+}
+
 impl<J, T, E> Drop for Shared<J, T, E> {
     fn drop(&mut self) {
+        directory::leave(self.id);
         // What the user gave us is dropped on the thread of whoever comes last, which is not to blame for it.
         discard(self.options.on_dead_letter.take());
         discard(self.options.retry.take());
@@ -166,10 +211,6 @@ impl<J, T, E> Drop for Shared<J, T, E> {
 }
 
 impl<J, T, E> Shared<J, T, E> {
-    pub(super) fn id(self: &Arc<Self>) -> PoolId {
-        Arc::as_ptr(self).addr()
-    }
-
     /// The lane of a key.
     pub(super) fn lane<Q: Hash + ?Sized>(&self, key: &Q) -> LaneId {
         LaneId(self.hasher.hash_one(key))
@@ -178,6 +219,7 @@ impl<J, T, E> Shared<J, T, E> {
 
 impl<J, T, E> Shared<J, T, E> {
     pub(super) fn new(
+        id: PoolId,
         engine: Engine<JobCell<J, T, E>, PoolClock>,
         options: Options<J, E>,
         launcher: Launcher<J, T, E>,
@@ -185,6 +227,7 @@ impl<J, T, E> Shared<J, T, E> {
         threads: Option<Arc<Threads>>,
     ) -> Self {
         Self {
+            id,
             engine,
             options,
             harvest: Mutex::new(Harvest::default()),
@@ -273,15 +316,6 @@ impl<J, T, E> Shared<J, T, E> {
     pub(super) fn cancel(self: &Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
         if let Cancelled::Waiting(cell) = self.engine.cancel(ticket, &mut fx) {
-            self.withdrawn(&cell, &mut fx);
-        }
-        self.apply(&mut fx);
-    }
-
-    /// Cancels a job that waits, and no other.
-    pub(super) fn withdraw(self: &Arc<Self>, ticket: Ticket) {
-        let mut fx = Effects::default();
-        if let Some(cell) = self.engine.withdraw(ticket, &mut fx) {
             self.withdrawn(&cell, &mut fx);
         }
         self.apply(&mut fx);

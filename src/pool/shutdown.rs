@@ -190,7 +190,7 @@ impl<J, T, E> WorkerPool<J, T, E> {
     }
 
     fn refuse_inside(&self) -> Result<(), WouldDeadlock> {
-        if nested::is_inside(self.shared.id()) { Err(WouldDeadlock) } else { Ok(()) }
+        if nested::is_inside(self.shared.id) { Err(WouldDeadlock) } else { Ok(()) }
     }
 
     /// Whether the pool was idle before `limit` was over.

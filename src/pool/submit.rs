@@ -259,7 +259,7 @@ async fn wait_for_room<J, T, E>(
     deserted: Deserted,
 ) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
     match refused {
-        Refused::Full(cell) if nested::is_inside(shared.id()) && shared.options.overflow == Overflow::Wait => {
+        Refused::Full(cell) if nested::is_inside(shared.id) && shared.options.overflow == Overflow::Wait => {
             Err(SubmitError::WouldDeadlock(take_job(&cell)))
         }
         refused => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
@@ -287,7 +287,7 @@ pub(super) fn start<J, T, E>(
     // A refusal, too, may have counted a runner that is to be started.
     shared.apply(&mut fx);
     let ticket = admitted?;
-    Ok(JobHandle::new(shared.clone(), cell, ticket))
+    Ok(JobHandle::new(shared.id, cell, ticket))
 }
 
 pub(super) enum Refused<J, T, E> {

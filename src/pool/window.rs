@@ -148,7 +148,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The caller waits for jobs of this window no longer.
     pub(super) fn go_on(&mut self) {
-        nested::wait_over(&mut self.wait, &self.shared);
+        nested::wait_over(&mut self.wait, self.shared.id);
     }
 
     /// The next outcome; `None` if nobody is in here.
@@ -157,15 +157,15 @@ impl<J, T, E, X> Window<J, T, E, X> {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<J, T, E, X>>> {
         loop {
             if let Some(delivery) = self.next_here() {
-                nested::wait_over(&mut self.wait, &self.shared);
+                nested::wait_over(&mut self.wait, self.shared.id);
                 return Poll::Ready(Some(delivery));
             }
             if self.members.len() == 0 {
-                nested::wait_over(&mut self.wait, &self.shared);
+                nested::wait_over(&mut self.wait, self.shared.id);
                 return Poll::Ready(None);
             }
             if self.inbox.collect(&mut self.arrived, cx.waker()).is_pending() {
-                nested::wait_here(&mut self.wait, &self.shared);
+                nested::wait_here(&mut self.wait, self.shared.id);
                 return Poll::Pending;
             }
             if self.order == Order::Ordered {
@@ -274,7 +274,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Drops everything that is here and was not handed on.
     fn forget(&mut self) {
-        nested::wait_over(&mut self.wait, &self.shared);
+        nested::wait_over(&mut self.wait, self.shared.id);
         self.arrived.drain(..).for_each(discard);
         while let Some(key) = self.in_order.pop_front(&mut self.members) {
             discard(self.members.take(key));

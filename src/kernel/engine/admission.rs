@@ -278,6 +278,7 @@ impl<C: Claimed> State<C> {
             None => self.ready.push_back(&mut self.places, key),
             Some(lane) => self.join_lane(lane, key),
         }
+        self.doubt(now);
         if let Some(deadline) = deadline.or(self.limits.deadline) {
             let due = now.ticks().saturating_add(deadline);
             self.set_alarm(key, due, due);

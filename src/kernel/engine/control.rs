@@ -1,6 +1,6 @@
 //! Control: pausing, resuming, and changing how many jobs may run at once.
 
-use super::{Claimed, Clock, Effects, Engine, NEVER, Standing, State, Ticks};
+use super::{Claimed, Clock, Effects, Engine, NEVER, Standing, State, Tempo, Ticks};
 
 impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Starts no more jobs until [`resume`](Self::resume). What runs goes on; admission goes on.
@@ -57,7 +57,7 @@ impl<C: Claimed> State<C> {
             }
         }
         if stuck {
-            self.burst = 1;
+            self.tempo = Tempo::UNKNOWN;
             self.recall_all();
             fx.collect = true;
         }

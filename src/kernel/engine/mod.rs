@@ -30,8 +30,8 @@
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
 //! 3. While jobs are ready, a slot is free and the pool is neither paused nor aborted, a runner is starting, or as many
-//!    swift ones as can be of use at once (the runtime's threads, or the slots if those are fewer) are here: more would only
-//!    get in each other's way. One that leaves looks at `ready` under the same lock that counts it out.
+//!    swift ones as can be of use at once are here: not more than the runtime's threads or the slots, nor than what is queued
+//!    is worth (see [`Tempo`]), as more would only get in each other's way. One that leaves looks at `ready` under the same lock that counts it out.
 //! 4. An alarm of a parked job, of a running one, of one taken along, or of a queued one that no free slot will take soon
 //!    has a timer that is starting, awake, or asleep until no later than that alarm.
 //! 5. `publishing` counts outcomes that have been counted here and not yet stored in their cells by someone who is not
@@ -61,6 +61,7 @@ mod lanes;
 mod ledger;
 mod line;
 mod running;
+mod tempo;
 mod timing;
 
 pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
@@ -72,6 +73,7 @@ pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
 pub(crate) use line::Waited;
 pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking, Unparkable};
+pub(crate) use tempo::Tempo;
 pub(crate) use timing::{Clock, Expired, Now, Ring};
 
 use super::alarms::{Alarms, NEVER, Ticks};
@@ -188,8 +190,9 @@ struct State<C> {
     /// How often to look whether swift runners are, if handlers may block, and when to look next.
     period: Option<Ticks>,
     patrol: Ticks,
-    /// How many jobs a runner may claim at once, as the last one to tell found.
-    burst: usize,
+    tempo: Tempo,
+    /// When a runner has last told of its tempo.
+    told: Ticks,
     /// Jobs that runners have: one each that runs, and those of a batch before and after it.
     claimed: usize,
     /// Running jobs whose time the timer keeps.
@@ -224,7 +227,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             swift: 0,
             period: None,
             patrol: NEVER,
-            burst: 1,
+            tempo: Tempo::UNKNOWN,
+            told: 0,
             claimed: 0,
             watched: 0,
             parked: 0,
@@ -266,12 +270,6 @@ impl<C: Claimed> State<C> {
     fn starts_jobs(&self) -> bool {
         // A shutdown that drains does not wait for a resumption that may never come.
         (!self.paused || self.phase == Phase::Sealed) && self.phase < Phase::Aborted
-    }
-
-    /// How many swift runners can be of use at the same instant.
-    #[inline]
-    fn parallelism(&self) -> usize {
-        self.limits.threads.min(self.limits.concurrency)
     }
 
     /// Whether one more runner would find a job, a slot, and a thread to make use of it.

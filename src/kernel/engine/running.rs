@@ -1,7 +1,7 @@
 //! Running: what a runner asks of the engine between its attempts, and during one.
 
 use super::claims::Claims;
-use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Ticket, Ticks};
+use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Tempo, Ticket, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::cell::Cell;
 use crate::kernel::slab::Key;
@@ -76,8 +76,8 @@ impl<V, O> Claimed for Arc<Cell<V, O>> {
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
     pub(crate) claims: Claims<C>,
-    /// The most jobs to claim at once.
-    pub(crate) burst: usize,
+    /// What the runner has found.
+    pub(crate) tempo: Tempo,
     bell: Arc<Bell>,
     /// Its entry among those that are here.
     entry: Link,
@@ -87,7 +87,7 @@ pub(crate) struct Batch<C> {
 
 impl<C> Batch<C> {
     pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { claims: Claims::new(), burst: 1, bell, entry: Link::NONE, busy: false }
+        Self { claims: Claims::new(), tempo: Tempo::UNKNOWN, bell, entry: Link::NONE, busy: false }
     }
 
     /// How the runner is reached.
@@ -106,8 +106,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         if batch.entry.get().is_none() {
             batch.entry = state.bells.insert(batch.bell.clone()).into();
         }
-        batch.burst = state.burst;
-        state.claim(batch, &self.now());
+        let now = self.now();
+        batch.tempo = state.tempo;
+        state.learn(batch.tempo, &now);
+        state.claim(batch, &now);
         state.balance(fx);
     }
 
@@ -121,7 +123,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) {
         let mut state = self.state.lock();
-        state.burst = batch.burst;
+        state.learn(batch.tempo, now);
         state.count(ended, now, fx);
         state.claim(batch, now);
         state.balance(fx);
@@ -205,8 +207,8 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        batch.burst = 1;
-        state.burst = 1;
+        batch.tempo = Tempo::UNKNOWN;
+        state.tempo = Tempo::UNKNOWN;
         state.note_pace(batch);
         state.count(ended, &now, fx);
         state.give_back(batch);
@@ -303,7 +305,7 @@ impl<C: Claimed> State<C> {
         if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {
             // The fair share leaves as much to every other runner that can be polled at the same instant.
             let share = self.ready.len().div_ceil(self.parallelism());
-            for nth in 0..share.min(batch.burst) {
+            for nth in 0..share.min(batch.tempo.burst) {
                 if !self.claim_one(batch, nth > 0, now) {
                     break;
                 }
@@ -325,7 +327,7 @@ impl<C: Claimed> State<C> {
     /// Counts the runner as swift if it may claim several jobs at once.
     #[inline]
     fn note_pace(&mut self, batch: &mut Batch<C>) {
-        self.note_swift(&batch.bell, batch.burst > 1);
+        self.note_swift(&batch.bell, batch.tempo.burst > 1);
     }
 
     #[inline]

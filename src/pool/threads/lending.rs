@@ -2,7 +2,7 @@
 
 use crate::kernel::crew::Need;
 use crate::kernel::engine::Effects;
-use crate::pool::shared::Shared;
+use crate::pool::directory::Pool;
 use crate::shim::Mutex;
 use std::sync::Arc;
 
@@ -18,8 +18,10 @@ struct State {
 
 impl Loan {
     /// A wait of the attempt begins: it is about to block.
-    pub(in crate::pool) fn begin<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
-        let Some(threads) = &shared.threads else { return };
+    pub(in crate::pool) fn begin(&self, pool: Arc<dyn Pool>) {
+        if !pool.blocks() {
+            return;
+        }
         let mut fx = Effects::default();
         let mut need = Need::default();
         {
@@ -27,40 +29,34 @@ impl Loan {
             state.waits += 1;
             if !state.lent {
                 state.lent = true;
-                // The thread before the slot: a runner that the engine starts for it finds room to exist.
-                need = threads.crew.widen();
-                shared.engine.lend(&mut fx);
+                need = pool.lend(&mut fx);
             }
         }
-        shared.start_threads(need);
-        shared.apply(&mut fx);
+        pool.go_on(need, fx);
     }
 
     /// A wait is over.
-    pub(in crate::pool) fn end<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
-        if shared.threads.is_none() {
+    pub(in crate::pool) fn end(&self, pool: &dyn Pool) {
+        if !pool.blocks() {
             return;
         }
         let mut state = self.0.lock();
         state.waits -= 1;
         if state.waits == 0 {
-            state.take_back(shared);
+            state.take_back(pool);
         }
     }
 
     /// The attempt is over, whatever has become of its waits.
-    pub(in crate::pool) fn close<J, T, E>(&self, shared: &Arc<Shared<J, T, E>>) {
-        if shared.threads.is_some() {
-            self.0.lock().take_back(shared);
-        }
+    pub(in crate::pool) fn close(&self, pool: &dyn Pool) {
+        self.0.lock().take_back(pool);
     }
 }
 
 impl State {
-    fn take_back<J, T, E>(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        if let Some(threads) = shared.threads.as_ref().filter(|_| std::mem::take(&mut self.lent)) {
-            shared.engine.take_back();
-            threads.crew.narrow();
+    fn take_back(&mut self, pool: &dyn Pool) {
+        if std::mem::take(&mut self.lent) {
+            pool.take_back();
         }
     }
 }

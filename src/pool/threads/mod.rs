@@ -43,6 +43,16 @@ impl Threads {
         self.crew.resize(slots)
     }
 
+    /// Room for one thread more, as a handler is about to block its own.
+    pub(super) fn widen(&self) -> Need {
+        self.crew.widen()
+    }
+
+    /// That handler goes on.
+    pub(super) fn narrow(&self) {
+        self.crew.narrow();
+    }
+
     /// Threads that were to be started are not: the pool has ended.
     pub(super) fn unneeded(&self, need: Need) {
         let mut wake = Vec::new();

@@ -48,9 +48,9 @@ async fn handle(signs: Signs, attempt: Attempt<Job>) -> Result<Job, ()> {
 
 /// A pool with one slot, and jobs of which enough are short to be taken along in batches.
 fn busy(signs: &Signs, middle: Job, deadline: Option<u64>) -> (Pool, Handles) {
-    let signs = signs.clone();
     let builder = Pool::builder().concurrency(1).queue(1_000);
     let builder = if let Some(limit) = deadline { builder.deadline(secs(limit)) } else { builder };
+    let signs = signs.clone();
     let pool = builder.build(move |attempt: Attempt<Job>| handle(signs.clone(), attempt)).unwrap();
     let shorts = |range: std::ops::Range<u32>| range.map(Job::Short);
     let jobs = shorts(0..200).chain([middle]).chain(shorts(200..300));
@@ -106,7 +106,7 @@ fn a_job_behind_a_blocking_handler_is_cancelled_at_once() {
 }
 
 /// The most jobs that a runner takes along at once.
-const BATCH: usize = 32;
+const BATCH: usize = 128;
 
 /// The named limit of batches: results of short jobs wait for a handler behind them that blocks its thread, those of one
 /// batch and no more, and come when it returns.

@@ -2,7 +2,7 @@
 
 use crate::kernel::alarms::NEVER;
 use crate::kernel::bell::{Bell, Signal};
-use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Engine, Now, Parking, Sweep, Unparkable};
+use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Engine, Now, Parking, Sweep, Tempo, Unparkable};
 use crate::oracle::{Claims, Number, Oracle, WakerId};
 use crate::world::{Manual, STEP, TestCell, World};
 use std::sync::Arc;
@@ -35,6 +35,9 @@ enum Step {
     Linger,
     Lose,
 }
+
+/// How long a job may take, as a runner finds: not known, no time, a fifth of what is worth a runner, and more than that.
+const PER_JOB: [u64; 4] = [NEVER, 0, 10_250, 60_000];
 
 const BINS: [Bin; 5] = [Bin::Succeeded, Bin::Failed, Bin::Panicked, Bin::TimedOut, Bin::Cancelled];
 
@@ -122,8 +125,8 @@ impl World {
             }
             Step::Lend => self.lend(&mut runner, &mut fx),
             Step::Turn => {
-                let burst = 1 + choice % 3;
-                (runner.batch.burst, runner.claims.burst) = (burst, burst);
+                let tempo = Tempo { burst: 1 + choice % 3, per_job: PER_JOB[choice / 3 % PER_JOB.len()] };
+                (runner.batch.tempo, runner.claims.tempo) = (tempo, tempo);
                 let now = Now::unread(self.engine.clock());
                 self.engine.turn(ended(self, &runner.ended), &mut runner.batch, &now, &mut fx);
                 self.oracle.turn(&runner.ended, &mut runner.claims);
@@ -159,7 +162,7 @@ impl World {
     /// What it has claimed is the same on both sides, in the same order.
     fn compare_claims(&mut self, runner: &Runner) {
         assert_eq!(runner.batch.claims.len(), runner.claims.jobs.len());
-        assert_eq!(runner.batch.burst, runner.claims.burst);
+        assert_eq!(runner.batch.tempo, runner.claims.tempo);
         for (claim, (number, recalls)) in runner.batch.claims.into_iter().zip(&runner.claims.jobs) {
             assert_eq!((claim.ticket.number, claim.recalls), (*number, *recalls));
             if let Some(job) = self.oracle.jobs.get(number) {

@@ -148,6 +148,7 @@ impl Oracle {
         self.jobs.insert(number, job);
         let Some(lane) = lane else {
             self.queue.push_back(number);
+            self.doubt();
             return number;
         };
         let jobs = self.lanes.entry(lane).or_default();
@@ -157,6 +158,7 @@ impl Oracle {
             2 => self.backlogged.push(lane),
             _ => {}
         }
+        self.doubt();
         number
     }
 

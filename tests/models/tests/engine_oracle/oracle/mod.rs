@@ -9,7 +9,7 @@ pub(crate) use entering::{Admitted, Entrant, Wait};
 pub(crate) use running::{Bell, Claims};
 
 use crate::kernel::alarms::{NEVER, Ticks};
-use crate::kernel::engine::{Limits, Phase, PoolStats, Totals};
+use crate::kernel::engine::{Limits, Phase, PoolStats, Tempo, Totals};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The number of a job in the order of acceptance.
@@ -97,7 +97,8 @@ pub(crate) struct Oracle {
     /// How often to look whether swift runners are stuck, and when to look next.
     period: Option<Ticks>,
     patrol: Option<Ticks>,
-    burst: usize,
+    tempo: Tempo,
+    told: Ticks,
     peak: usize,
     pub(crate) publishing: usize,
     pub(crate) timer: Timer,
@@ -129,7 +130,8 @@ impl Oracle {
             swift: 0,
             period,
             patrol: None,
-            burst: 1,
+            tempo: Tempo::UNKNOWN,
+            told: 0,
             peak: 0,
             publishing: 0,
             timer: Timer::Off,
@@ -165,8 +167,12 @@ impl Oracle {
         self.runners - self.lent
     }
 
+    /// One runner, and one more for each 50 us of queued work, of which each job costs 250 ns to fetch.
     fn parallelism(&self) -> usize {
-        self.limits.threads.min(self.limits.concurrency)
+        let most = self.limits.threads.min(self.limits.concurrency);
+        let fetched = self.tempo.per_job.saturating_sub(250);
+        (1..most).filter(|runners| fetched.saturating_mul(self.queue.len() as u64) >= 50_000 * *runners as u64).count()
+            + 1
     }
 
     fn starts_jobs(&self) -> bool {

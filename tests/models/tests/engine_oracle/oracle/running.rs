@@ -3,7 +3,7 @@
 use super::{Number, Oracle, RunnerId, Standing, WakerId, alarm};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Signal;
-use crate::kernel::engine::{Bin, Phase, Unparkable};
+use crate::kernel::engine::{Bin, Phase, Tempo, Unparkable};
 use std::collections::VecDeque;
 
 /// How a runner is reached: its job, what is asked of that, and whether its time is up.
@@ -30,13 +30,13 @@ impl Bell {
 pub(crate) struct Claims {
     pub(crate) id: RunnerId,
     pub(crate) jobs: VecDeque<(Number, u32)>,
-    pub(crate) burst: usize,
+    pub(crate) tempo: Tempo,
     busy: bool,
 }
 
 impl Claims {
     pub(crate) fn new(id: RunnerId) -> Self {
-        Self { id, jobs: VecDeque::new(), burst: 1, busy: false }
+        Self { id, jobs: VecDeque::new(), tempo: Tempo::UNKNOWN, busy: false }
     }
 }
 
@@ -49,13 +49,28 @@ impl Oracle {
         self.starting -= 1;
         let bell = Bell { number: None, signal: Signal::Run, due: false, waker, swift: false, seen: None };
         self.bells.entry(claims.id).or_insert(bell);
-        claims.burst = self.burst;
+        claims.tempo = self.tempo;
+        self.learn(claims.tempo);
         self.claim(claims);
         self.balance();
     }
 
+    fn learn(&mut self, tempo: Tempo) {
+        self.tempo = tempo;
+        if tempo.per_job != NEVER {
+            self.told = self.now;
+        }
+    }
+
+    /// What was told more than 200 us ago is not believed of runners that have told of nothing since.
+    pub(super) fn doubt(&mut self) {
+        if self.swift > 0 && self.starting == 0 && self.tempo.per_job != NEVER && self.now > self.told + 200_000 {
+            self.tempo = Tempo::UNKNOWN;
+        }
+    }
+
     pub(crate) fn turn(&mut self, ended: &[(Number, Bin, bool)], claims: &mut Claims) {
-        self.burst = claims.burst;
+        self.learn(claims.tempo);
         self.count(ended);
         self.claim(claims);
         self.balance();
@@ -105,7 +120,7 @@ impl Oracle {
 
     /// The runner's job waits: what else it has claimed waits for others.
     pub(crate) fn stall(&mut self, number: Number, due: Ticks, ended: &[(Number, Bin, bool)], claims: &mut Claims) {
-        (self.burst, claims.burst) = (1, 1);
+        (self.tempo, claims.tempo) = (Tempo::UNKNOWN, Tempo::UNKNOWN);
         self.note_swift(claims.id, false);
         self.count(ended);
         while let Some((number, recalls)) = claims.jobs.pop_back() {
@@ -203,7 +218,7 @@ impl Oracle {
         }
         if !stuck.is_empty() {
             stuck.into_iter().for_each(|id| self.note_swift(id, false));
-            self.burst = 1;
+            self.tempo = Tempo::UNKNOWN;
             self.recall_all();
             self.asked.collect = true;
         }
@@ -223,7 +238,7 @@ impl Oracle {
             return;
         }
         if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {
-            let share = self.queue.len().div_ceil(self.parallelism()).min(claims.burst);
+            let share = self.queue.len().div_ceil(self.parallelism()).min(claims.tempo.burst);
             for number in self.queue.drain(..share) {
                 let job = self.jobs.get_mut(&number).expect("a job");
                 job.runner = Some(claims.id);
@@ -239,7 +254,7 @@ impl Oracle {
         self.note_busy(claims, first.is_some());
         if first.is_some() {
             self.bell(claims.id).renew(first);
-            self.note_swift(claims.id, claims.burst > 1);
+            self.note_swift(claims.id, claims.tempo.burst > 1);
             self.peak = self.peak.max(self.active);
         }
     }

@@ -119,7 +119,7 @@ impl Runner {
     /// Tells of what has ended, and claims if nothing is claimed.
     pub(crate) fn turn(&mut self) {
         self.clear_desk();
-        self.batch.burst = self.pool.burst();
+        self.batch.tempo.burst = self.pool.burst();
         let now = Now::unread(self.pool.engine.clock());
         self.pool.engine.turn(ended(&self.settled), &mut self.batch, &now, &mut self.fx);
         self.publish();
@@ -344,7 +344,7 @@ impl Runner {
         let outcome = self.pool.outcome(bin, job);
         let settlement = Settlement { ended, cell, outcome, id };
         match &self.desk {
-            Some(desk) if self.batch.burst > 1 => desk.leave(settlement),
+            Some(desk) if self.batch.tempo.burst > 1 => desk.leave(settlement),
             _ => self.settled.push(settlement),
         }
         self.batch.bell().end();

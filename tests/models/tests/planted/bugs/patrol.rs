@@ -7,8 +7,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "patrol::blocked_and_taken_along",
         what: "what a stuck runner has taken along stays with it",
         file: CONTROL,
-        find: "            self.burst = 1;\n            self.recall_all();\n",
-        put: "            self.burst = 1;\n",
+        find: "            self.tempo = Tempo::UNKNOWN;\n            self.recall_all();\n",
+        put: "            self.tempo = Tempo::UNKNOWN;\n",
     },
     Bug {
         model: "patrol::recalled_and_cancelled",

@@ -42,8 +42,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "running::two_slots",
         what: "a runner that arrives does not look whether another is needed",
         file: RUNNING,
-        find: "        batch.burst = state.burst;\n        state.claim(batch, &self.now());\n        state.balance(fx);\n",
-        put: "        batch.burst = state.burst;\n        state.claim(batch, &self.now());\n",
+        find: "        state.learn(batch.tempo, &now);\n        state.claim(batch, &now);\n        state.balance(fx);\n",
+        put: "        state.learn(batch.tempo, &now);\n        state.claim(batch, &now);\n",
     },
     Bug {
         model: "running::lend_and_submit",

@@ -23,7 +23,6 @@
 pub(crate) mod alarms;
 pub(crate) mod bell;
 pub(crate) mod cell;
-#[allow(dead_code, reason = "what pipelines ask a channel about its state")]
 pub(crate) mod channel;
 pub(crate) mod crew;
 pub(crate) mod engine;

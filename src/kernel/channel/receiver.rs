@@ -68,6 +68,7 @@ impl<T> Receiver<T> {
     }
 
     /// The same without waiting: pending if there is nothing now.
+    #[allow(dead_code, reason = "the models read without a task")]
     #[inline]
     pub(crate) fn try_next(&mut self) -> Poll<Option<T>> {
         if let Some(item) = self.pop() {
@@ -85,6 +86,7 @@ impl<T> Receiver<T> {
     }
 
     /// Looks into the channel from outside.
+    #[allow(dead_code, reason = "the models compare both ends")]
     pub(crate) fn watch(&self) -> Watch<T> {
         Watch { shared: self.shared.clone() }
     }

@@ -6,7 +6,6 @@
 //! A pool is listed from its making until its shared state is dropped. Its last handle may outlive it: by then every job has
 //! its outcome, and there is nothing to ask.
 
-use super::shared::Shared;
 use crate::kernel::crew::Need;
 use crate::kernel::engine::{Effects, Ticket};
 use crate::shim::Mutex;
@@ -67,16 +66,11 @@ impl Directory {
 static DIRECTORY: Mutex<Directory> = Mutex::new(Directory { pools: BTreeMap::new(), last: NonZeroU32::MIN });
 
 /// Makes a pool that knows its number, and lists it.
-pub(super) fn enter<J, T, E>(make: impl FnOnce(PoolId) -> Shared<J, T, E>) -> Arc<Shared<J, T, E>>
-where
-    J: Send + 'static,
-    T: Send + 'static,
-    E: Send + 'static,
-{
+pub(super) fn enter<P: Pool + 'static>(make: impl FnOnce(PoolId) -> P) -> Arc<P> {
     let id = DIRECTORY.lock().number();
     let pool = Arc::new(make(id));
-    let weak = Arc::downgrade(&pool);
-    DIRECTORY.lock().pools.insert(id, weak);
+    let listed: Weak<P> = Arc::downgrade(&pool);
+    DIRECTORY.lock().pools.insert(id, listed);
     pool
 }
 

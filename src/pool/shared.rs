@@ -78,6 +78,7 @@ pub(super) struct Harvest<J, E> {
 
 /// One pool.
 pub(super) struct Shared<J, T, E> {
+    /// Its number in the directory, from which it goes with its drop.
     pub(super) id: PoolId,
     pub(super) engine: Engine<JobCell<J, T, E>, PoolClock>,
     pub(super) options: Options<J, E>,

@@ -28,7 +28,8 @@ on_both_runtimes! {
         for _ in 0..500 {
             scope.spawn(async { Ok(()) }).await.unwrap();
             until("it has ended", || tasks.is_empty()).await;
-            assert!(scope.len() <= 2, "{} tasks are kept", scope.len());
+            // Each of two runners may have counted one that it has not handed over, and one more may be here, unread.
+            assert!(scope.len() <= 4, "{} tasks are kept", scope.len());
         }
         assert_eq!(scope.join().await.unwrap().len(), 500);
     }

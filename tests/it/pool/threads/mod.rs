@@ -47,6 +47,16 @@ fn until_told(cx: &Cx) {
     spin_until("the attempt is told to stop", || cx.is_cancelled());
 }
 
+/// Tries `scenario` with ever longer times, for one that needs a thread to start within them: how long that takes is the
+/// machine's affair.
+fn in_good_time(scenario: impl FnMut(Duration) -> Option<()>) {
+    [20, 200, 2_000, 20_000]
+        .map(Duration::from_millis)
+        .into_iter()
+        .find_map(scenario)
+        .expect("a thread starts in time");
+}
+
 /// Runs `scenario` on a thread of its own: one that hangs fails instead.
 fn alone(scenario: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel();

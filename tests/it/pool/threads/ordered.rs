@@ -33,13 +33,14 @@ fn jobs_start_in_the_order_of_acceptance() {
 #[test]
 fn a_retry_joins_the_back_of_the_queue_and_needs_no_room() {
     alone(|| {
-        let (seen, gate) = (Arc::new(Mutex::new(Vec::new())), Gate::new());
-        let (order, stop) = (seen.clone(), gate.clone());
+        let (seen, full, gate) = (Arc::new(Mutex::new(Vec::new())), Gate::new(), Gate::new());
+        let (order, fail, stop) = (seen.clone(), full.clone(), gate.clone());
         let pool = options::<u32, (), ()>(1, 2)
             .retry(RetryPolicy::fixed(ms(1)).max_attempts(2).no_budget())
             .build_blocking(move |job, cx| {
                 order.lock().unwrap().push((*job, cx.attempt()));
                 if *job == 0 && cx.attempt() == 1 {
+                    super::stop_at(&fail);
                     return Err(());
                 }
                 super::stop_at(&stop);
@@ -49,6 +50,7 @@ fn a_retry_joins_the_back_of_the_queue_and_needs_no_room() {
         for job in 0..3 {
             drop(pool.try_submit(job).unwrap());
         }
+        full.open();
         spin_until("the next one runs, and the retry is back in the full pool's queue", || {
             gate.waiting() == 1 && pool.stats().queued == 2
         });

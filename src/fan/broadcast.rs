@@ -7,7 +7,7 @@ use super::pump::{Outlet, TURN, pump};
 use super::share::{Role, Share};
 use crate::contain::{discard, wake};
 use crate::kernel::channel::{Sender, channel};
-use crate::kernel::pacing::most_of;
+use crate::kernel::pacing::half_of;
 use crate::shim::atomic::Ordering;
 use futures_core::Stream;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ where
     let (outs, branches): (Vec<_>, _) = legs.iter().map(|leg| open(leg, &fate)).unzip();
     let last_required = outs.iter().rposition(|out| out.on_lag.is_none());
     let outlet = Broadcast { outs, last_required, room: 0, copies: Vec::new() };
-    let most = legs.iter().map(|leg| most_of(leg.places, 1)).min().unwrap_or(1);
+    let most = legs.iter().map(|leg| half_of(leg.places, 1)).min().unwrap_or(1);
     pump(stream, outlet, most, &fate)?;
     Ok(branches)
 }

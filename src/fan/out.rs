@@ -6,7 +6,7 @@ use super::pace::Pace;
 use super::pump::{Outlet, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
-use crate::kernel::pacing::most_of;
+use crate::kernel::pacing::half_of;
 use futures_core::Stream;
 use std::task::{Context, Poll, ready};
 
@@ -48,7 +48,7 @@ where
     let pace = || if n == 1 { Pace::All } else { Pace::short() };
     let mut branches: Vec<_> = (1..n).map(|_| Branch::new(first.another(), pace(), &fate)).collect();
     branches.push(Branch::new(first, pace(), &fate));
-    pump(stream, Competing { sender }, most_of(places, n), &fate)?;
+    pump(stream, Competing { sender }, half_of(places, n), &fate)?;
     Ok(branches)
 }
 

@@ -6,7 +6,7 @@ use super::pace::Pace;
 use super::pump::{Outlet, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
-use crate::kernel::pacing::most_of;
+use crate::kernel::pacing::half_of;
 use foldhash::fast::RandomState;
 use futures_core::Stream;
 use std::hash::{BuildHasher as _, Hash};
@@ -61,7 +61,7 @@ where
     pump(
         stream,
         Partition { senders, waiting: None, choose: Box::new(choose) },
-        n.saturating_mul(most_of(buf, 1)),
+        n.saturating_mul(half_of(buf, 1)),
         &fate,
     )?;
     Ok(branches)

@@ -36,9 +36,15 @@ pub(crate) const SHORT: Duration = Duration::from_micros(100);
 /// The most items of a batch, for each reader that it is for: by then what a batch costs is little beside what its items do.
 pub(crate) const BATCH: usize = 64;
 
-/// The most items to collect for a channel of so many places that so many readers share: not more than half of the places, so that
-/// they read while the rest is collected.
-pub(crate) fn most_of(places: usize, readers: usize) -> usize {
+/// The most items to collect for a channel of so many places with one reader: as many as there is room for. If it waits, each
+/// hand-over wakes it, and that costs more than it gains by reading while the rest is collected.
+pub(crate) fn all_of(places: usize) -> usize {
+    places.clamp(1, BATCH)
+}
+
+/// The most items to collect for channels of so many places, each for so many readers, where one source feeds several: not more than
+/// half of the places, so that some read while the rest is collected.
+pub(crate) fn half_of(places: usize, readers: usize) -> usize {
     (places / 2).clamp(1, BATCH.saturating_mul(readers))
 }
 

@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::turn::TURN;
 use crate::contain::{discard, wake};
 use crate::kernel::channel::{Closed, Receiver, Sender, channel};
-use crate::kernel::pacing::{Pacing, most_of};
+use crate::kernel::pacing::{Pacing, all_of};
 use crate::rt::{self, Instant};
 use futures_core::Stream;
 use std::future::Future;
@@ -26,7 +26,7 @@ where
     let (sender, receiver) = channel(capacity, wake);
     edge.watch(sender.watch());
     let input = Contained::new(input, scope);
-    scope.spawn(Pump { input, sender, edge, pacing: Pacing::new(most_of(capacity, 1)) });
+    scope.spawn(Pump { input, sender, edge, pacing: Pacing::new(all_of(capacity)) });
     receiver
 }
 

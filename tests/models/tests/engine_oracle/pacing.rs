@@ -1,7 +1,7 @@
 //! The pacing against its rules, and in the hands of an owner that moves items.
 
 use crate::config;
-use crate::kernel::pacing::{BATCH, Pacing, SHORT, most_of};
+use crate::kernel::pacing::{BATCH, Pacing, SHORT, all_of, half_of};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -107,7 +107,7 @@ proptest! {
         items in vec((prop_oneof![4 => Just(1), 1 => Just(150)], 0..40_u8), 1..40),
     ) {
         let mut clock = Clock::default();
-        let mut pacing = Pacing::new(most_of(places, 1));
+        let mut pacing = Pacing::new(all_of(places));
         let mut collected = 0;
         let mut long_batches = 0;
         let runs = items.iter().flat_map(|(micros, others)| std::iter::repeat_n(*micros, 40).zip((0..40).map(move |nth| nth == *others)));
@@ -165,8 +165,9 @@ fn items_without_a_wait_are_soon_collected_to_the_most() {
 }
 
 #[test]
-fn a_batch_leaves_half_of_the_places_to_whoever_reads() {
-    assert_eq!([0, 1, 2, 3, 4, 9, 200].map(|places| most_of(places, 1)), [1, 1, 1, 1, 2, 4, BATCH]);
-    assert_eq!([16, 256, usize::MAX].map(|places| most_of(places, 4)), [8, 128, 4 * BATCH]);
-    assert_eq!(most_of(usize::MAX, usize::MAX), usize::MAX / 2);
+fn a_batch_is_bounded_by_the_places() {
+    assert_eq!([0, 1, 2, 9, 200].map(all_of), [1, 1, 2, 9, BATCH]);
+    assert_eq!([0, 1, 2, 3, 4, 9, 200].map(|places| half_of(places, 1)), [1, 1, 1, 1, 2, 4, BATCH]);
+    assert_eq!([16, 256, usize::MAX].map(|places| half_of(places, 4)), [8, 128, 4 * BATCH]);
+    assert_eq!(half_of(usize::MAX, usize::MAX), usize::MAX / 2);
 }

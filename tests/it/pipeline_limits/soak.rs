@@ -136,12 +136,6 @@ async fn round(random: &mut fastrand::Rng, first: u64) -> u64 {
     fates.issued()
 }
 
-/// Resident memory in bytes, where the system tells.
-fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
-}
-
 /// Run after run, until so many items were taken. The memory after a quarter of them.
 fn runs(runtime: &Runtime, random: &mut fastrand::Rng, items: u64) -> Option<u64> {
     runtime.block_on(async {

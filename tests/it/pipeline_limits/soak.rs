@@ -10,7 +10,7 @@ use flowgate::{Attempt, Batch, OnError, Par, Pipeline, RetryPolicy};
 use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 
-use super::super::support::{Counted, ms, one_thread, promptly, threads, until};
+use super::super::support::{Counted, ms, one_thread, promptly, resident, threads, until};
 use super::*;
 
 const ROUND: u64 = 20_000;

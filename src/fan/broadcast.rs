@@ -3,10 +3,11 @@
 use super::branch::{Branch, Ended, Fate, Lag};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, TURN, batch_of, pump};
+use super::pump::{Outlet, TURN, pump};
 use super::share::{Role, Share};
 use crate::contain::{discard, wake};
 use crate::kernel::channel::{Sender, channel};
+use crate::kernel::pacing::most_of;
 use crate::shim::atomic::Ordering;
 use futures_core::Stream;
 use std::sync::Arc;
@@ -89,8 +90,8 @@ where
     let (outs, branches): (Vec<_>, _) = legs.iter().map(|leg| open(leg, &fate)).unzip();
     let last_required = outs.iter().rposition(|out| out.on_lag.is_none());
     let outlet = Broadcast { outs, last_required, room: 0, copies: Vec::new() };
-    let batch = legs.iter().map(|leg| batch_of(leg.places, 1)).min().unwrap_or(1);
-    pump(stream, outlet, batch, &fate)?;
+    let most = legs.iter().map(|leg| most_of(leg.places, 1)).min().unwrap_or(1);
+    pump(stream, outlet, most, &fate)?;
     Ok(branches)
 }
 

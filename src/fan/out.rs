@@ -3,9 +3,10 @@
 use super::branch::{Branch, Ended, Fate};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, batch_of, pump};
+use super::pump::{Outlet, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
+use crate::kernel::pacing::most_of;
 use futures_core::Stream;
 use std::task::{Context, Poll, ready};
 
@@ -47,7 +48,7 @@ where
     let pace = || if n == 1 { Pace::All } else { Pace::short() };
     let mut branches: Vec<_> = (1..n).map(|_| Branch::new(first.another(), pace(), &fate)).collect();
     branches.push(Branch::new(first, pace(), &fate));
-    pump(stream, Competing { sender }, batch_of(places, n), &fate)?;
+    pump(stream, Competing { sender }, most_of(places, n), &fate)?;
     Ok(branches)
 }
 

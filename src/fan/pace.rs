@@ -1,14 +1,8 @@
 //! How many items a branch takes at once.
 
 use crate::kernel::channel::Receiver;
+use crate::kernel::pacing::{BATCH, Pacing};
 use crate::rt::{Instant, now};
-use std::time::Duration;
-
-/// A batch that is read within this time has short work, and the next may be larger.
-const SHORT: Duration = Duration::from_micros(100);
-
-/// The most that a competing branch takes at once.
-const MOST: usize = 64;
 
 /// How many items a branch takes at once.
 #[derive(Debug)]
@@ -18,13 +12,15 @@ pub(super) enum Pace {
     /// One: its place is free at once, and what is not taken may still be evicted.
     One,
     /// As many as are read within a short time, so that a branch does not sit on items that an idle one could have.
-    Short { most: usize, since: Option<Instant> },
+    Short(Pacing<Instant>),
 }
 
 impl Pace {
     /// Of a branch that competes with others: one item at first.
     pub(super) fn short() -> Self {
-        Self::Short { most: 1, since: None }
+        let mut pacing = Pacing::new(BATCH);
+        pacing.held();
+        Self::Short(pacing)
     }
 
     /// The branch has read its batch, if it had one, and comes for the next.
@@ -32,27 +28,24 @@ impl Pace {
         match self {
             Self::All => {}
             Self::One => receiver.take_at_most(1),
-            Self::Short { most, since } => {
-                let Some(before) = since else { return receiver.take_at_most(*most) };
-                let now = now();
-                *most = if now.saturating_duration_since(*before) <= SHORT { (*most * 2).min(MOST) } else { 1 };
-                *before = now;
-                receiver.take_at_most(*most);
+            Self::Short(pacing) => {
+                pacing.done(now);
+                receiver.take_at_most(pacing.size());
             }
         }
     }
 
     /// It has taken a batch.
     pub(super) fn after(&mut self) {
-        if let Self::Short { since: since @ None, .. } = self {
-            *since = Some(now());
+        if let Self::Short(pacing) = self {
+            pacing.resume(now);
         }
     }
 
-    /// It has to wait for its next batch: that time is not its own.
+    /// It has to wait for its next batch: that time is not its own, and its pace is still what it was.
     pub(super) fn waits(&mut self) {
-        if let Self::Short { since, .. } = self {
-            *since = None;
+        if let Self::Short(pacing) = self {
+            pacing.held();
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::branch::{Branch, Ended, Fate};
 use super::error::{InvalidFan, check_branches, check_places};
 use super::pace::Pace;
-use super::pump::{Outlet, batch_of, pump};
+use super::pump::{Outlet, pump};
 use crate::contain::wake;
 use crate::kernel::channel::{Sender, channel};
+use crate::kernel::pacing::most_of;
 use foldhash::fast::RandomState;
 use futures_core::Stream;
 use std::hash::{BuildHasher as _, Hash};
@@ -60,7 +61,7 @@ where
     pump(
         stream,
         Partition { senders, waiting: None, choose: Box::new(choose) },
-        n.saturating_mul(batch_of(buf, 1)),
+        n.saturating_mul(most_of(buf, 1)),
         &fate,
     )?;
     Ok(branches)

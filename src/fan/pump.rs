@@ -3,28 +3,17 @@
 use super::branch::{Ended, Fate};
 use super::error::InvalidFan;
 use crate::contain::{contain, discard};
+use crate::kernel::pacing::Pacing;
 use crate::rt::{Instant, Runtime, now};
 use futures_core::Stream;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-/// After so many items in a row the task lets others run.
+/// After so many items in a row the task lets others run. Half of what a pipeline's tasks take: an item is dealt out here, and of a
+/// broadcast there is a copy for each leg.
 pub(super) const TURN: usize = 512;
-
-/// The most items that are collected before they are handed over, for each branch that shares them.
-const BATCH: usize = 64;
-
-/// Items that take longer than this to come are not collected: each is handed over at once.
-const SLOW: Duration = Duration::from_micros(100);
-
-/// The most items to collect for a channel of so many places that so many branches share: not more than half of the places, so that
-/// they read while the rest is collected.
-pub(super) fn batch_of(places: usize, branches: usize) -> usize {
-    (places / 2).clamp(1, BATCH.saturating_mul(branches))
-}
 
 /// Where items go.
 pub(super) trait Outlet<T>: Send + 'static {
@@ -41,58 +30,24 @@ pub(super) trait Outlet<T>: Send + 'static {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Ended>;
 }
 
-/// Starts the task that polls `source` and collects at most `batch` items before it hands them over. It ends with the source, or
+/// Starts the task that polls `source` and collects at most `most` items before it hands them over. It ends with the source, or
 /// when the outlet wants nothing more.
-pub(super) fn pump<S, O>(source: S, outlet: O, batch: usize, fate: &Arc<Fate>) -> Result<(), InvalidFan>
+pub(super) fn pump<S, O>(source: S, outlet: O, most: usize, fate: &Arc<Fate>) -> Result<(), InvalidFan>
 where
     S: Stream + Send + 'static,
     O: Outlet<S::Item>,
 {
     let runtime = Runtime::current().ok_or(InvalidFan::NoRuntime)?;
     // The fate is the task's account: whatever ends it is written there.
-    let batch = Batch { size: 1, most: batch, collected: 0, began: now() };
-    runtime.spawn(Pump { work: Some((Box::pin(source), outlet)), batch, fate: fate.clone() });
+    let pacing = Pacing::new(most);
+    runtime.spawn(Pump { work: Some((Box::pin(source), outlet)), pacing, fate: fate.clone() });
     Ok(())
-}
-
-/// How many items are collected before they are handed over: more and more, while they come fast.
-struct Batch {
-    size: usize,
-    most: usize,
-    collected: usize,
-    began: Instant,
-}
-
-impl Batch {
-    /// Counts an item. Whether the batch is to be handed over.
-    #[inline]
-    fn is_full(&mut self) -> bool {
-        self.collected += 1;
-        if self.collected < self.size {
-            return false;
-        }
-        let now = now();
-        let fast = now.saturating_duration_since(self.began) <= SLOW;
-        *self = Self { size: if fast { (self.size * 2).min(self.most) } else { 1 }, collected: 0, began: now, ..*self };
-        true
-    }
-
-    /// There is no room: the batch was handed over as it is. The time until there is some is not the source's.
-    fn pause(&mut self) {
-        (self.collected, self.began) = (0, now());
-    }
-
-    /// The source has nothing: the batch was handed over as it is, and nobody knows how fast the next items come.
-    fn begin_anew(&mut self) {
-        self.size = 1;
-        self.pause();
-    }
 }
 
 struct Pump<S, O> {
     /// `None` once it has ended.
     work: Option<(Pin<Box<S>>, O)>,
-    batch: Batch,
+    pacing: Pacing<Instant>,
     fate: Arc<Fate>,
 }
 
@@ -106,8 +61,8 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let Some((source, outlet)) = &mut this.work else { return Poll::Ready(()) };
-        let batch = &mut this.batch;
-        let end = match contain(|| carry(source, outlet, batch, cx)) {
+        let pacing = &mut this.pacing;
+        let end = match contain(|| carry(source, outlet, pacing, cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(ended)) => Ok(ended),
             Err(payload) => Err(payload),
@@ -118,18 +73,25 @@ where
     }
 }
 
-/// Moves items until there are none, or no room for them.
-fn carry<S, O>(source: &mut Pin<Box<S>>, outlet: &mut O, batch: &mut Batch, cx: &mut Context<'_>) -> Poll<Ended>
+/// Moves items until there are none, or no room for them. Whenever it returns, what was collected has been handed over.
+fn carry<S, O>(
+    source: &mut Pin<Box<S>>,
+    outlet: &mut O,
+    pacing: &mut Pacing<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Ended>
 where
     S: Stream,
     O: Outlet<S::Item>,
 {
+    pacing.resume(now);
+    let mut collected = 0;
     for _ in 0..TURN {
         match outlet.poll_room(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(ended)) => return Poll::Ready(ended),
             Poll::Pending => {
-                batch.pause();
+                pacing.held();
                 return Poll::Pending;
             }
         }
@@ -137,14 +99,18 @@ where
             Poll::Ready(Some(item)) => outlet.put(item),
             Poll::Ready(None) => return Poll::Ready(Ended::Complete),
             Poll::Pending => {
-                batch.begin_anew();
+                pacing.waited();
                 return outlet.poll_idle(cx);
             }
         }
-        if batch.is_full() {
+        collected += 1;
+        if collected >= pacing.size() {
+            collected = 0;
+            pacing.done(now);
             outlet.flush();
         }
     }
+    pacing.held();
     let idle = outlet.poll_idle(cx);
     if idle.is_pending() {
         cx.waker().wake_by_ref();

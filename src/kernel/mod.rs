@@ -15,6 +15,7 @@
 //! | [`engine`] | who is admitted, who runs, who waits, and what became of everyone |
 //! | [`gate`] | how many items are inside a pipeline, and how much they weigh |
 //! | [`flight`] | one load of one key, and whoever waits for it |
+//! | [`pacing`] | how many items are moved together |
 //! | [`sequence`] | which of many numbered items may go next |
 //! | [`waits`] | which flight waits for which, without a circle |
 //! | [`ready`] | which of many inputs of one consumer have been woken |
@@ -29,6 +30,7 @@ pub(crate) mod engine;
 pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod inbox;
+pub(crate) mod pacing;
 pub(crate) mod ready;
 pub(crate) mod sequence;
 pub(crate) mod shard;

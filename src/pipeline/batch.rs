@@ -8,7 +8,7 @@ use super::node::{Flow, Node};
 use super::plan::Plan;
 use super::scope::{Run, Scope};
 use super::stage::Stage;
-use super::turn::{TURN, give_way};
+use super::turn::{FRUITLESS, give_way};
 use crate::contain::{contain, discard};
 use crate::kernel::gate::{Gate, Watcher};
 use crate::rt::{self, Sleep};
@@ -249,7 +249,7 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        for _ in 0..TURN {
+        for _ in 0..FRUITLESS {
             let (envelope, weight) = if let Some(over) = this.over.take() {
                 over
             } else if this.ended {

@@ -1,7 +1,7 @@
 //! Where a panic of a run of fused stages ends.
 
 use super::scope::{Run, Scope};
-use super::turn::{TURN, give_way};
+use super::turn::{FRUITLESS, give_way};
 use crate::contain::{contain, discard};
 use futures_core::Stream;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ impl<S: Stream> Contained<S> {
         mut take: impl FnMut(S::Item),
     ) -> Poll<bool> {
         let mut left = items;
-        for _ in 0..TURN {
+        for _ in 0..FRUITLESS {
             let Some(input) = &mut self.input else { return Poll::Ready(false) };
             let polled = contain(|| {
                 while left > 0 {
@@ -71,7 +71,7 @@ impl<S: Stream> Stream for Contained<S> {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        for _ in 0..TURN {
+        for _ in 0..FRUITLESS {
             let Some(input) = &mut self.input else { return Poll::Ready(None) };
             match contain(|| input.as_mut().poll_next(cx)) {
                 Ok(Poll::Ready(None)) => {

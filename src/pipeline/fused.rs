@@ -7,7 +7,7 @@ use super::node::{Flow, Node};
 use super::plan::{Kind, Plan};
 use super::scope::{Run, Scope};
 use super::stage::Stage;
-use super::turn::{TURN, give_way};
+use super::turn::{FRUITLESS, give_way};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -160,7 +160,7 @@ where
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        for _ in 0..TURN {
+        for _ in 0..FRUITLESS {
             let Some(envelope) = ready!(this.input.as_mut().poll_next(cx)) else { return Poll::Ready(None) };
             let (value, ticket) = envelope.into_parts();
             let blame = Blame::of_item(this.node, ticket);
@@ -323,7 +323,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        for _ in 0..TURN {
+        for _ in 0..FRUITLESS {
             // Taken out while its iterator runs: a panic there ends the item, not the stage.
             if let Some(Parts { mut left, ticket, fresh }) = this.parts.take() {
                 let blame = Blame::of_item(this.node, ticket);

@@ -6,24 +6,16 @@ use super::node::{Edge, Flow};
 use super::plan::Plan;
 use super::scope::Scope;
 use super::stage::Stage;
+use super::turn::TURN;
 use crate::contain::{discard, wake};
 use crate::kernel::channel::{Closed, Receiver, Sender, channel};
+use crate::kernel::pacing::{Pacing, most_of};
 use crate::rt::{self, Instant};
 use futures_core::Stream;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
-
-/// So many items are handed over at once, if they come without a wait.
-const BATCH: usize = 64;
-
-/// After so many items in a row other tasks may run.
-const TURN: usize = 1024;
-
-/// Items that take longer than this to make are not collected: the next is handed over at once.
-const SLOW: Duration = Duration::from_micros(100);
 
 /// Has a task poll `input`, at most `capacity` items ahead of whoever reads.
 pub(super) fn pump<S, T>(input: S, capacity: usize, edge: Arc<Edge>, scope: &Scope) -> Receiver<Envelope<T>>
@@ -34,7 +26,7 @@ where
     let (sender, receiver) = channel(capacity, wake);
     edge.watch(sender.watch());
     let input = Contained::new(input, scope);
-    scope.spawn(Pump { input, sender, edge, batch: 1, waited: true, began: None });
+    scope.spawn(Pump { input, sender, edge, pacing: Pacing::new(most_of(capacity, 1)) });
     receiver
 }
 
@@ -43,27 +35,17 @@ struct Pump<S, T> {
     input: Contained<S>,
     sender: Sender<Envelope<T>>,
     edge: Arc<Edge>,
-    /// How many items are to be handed over at once.
-    batch: usize,
-    /// Nothing was handed over since the input had to be waited for.
-    waited: bool,
-    /// When the last was handed over, unless that was the first after a wait: items that come one by one cost no look at the clock.
-    began: Option<Instant>,
+    pacing: Pacing<Instant>,
 }
 
 // The input is boxed.
 impl<S, T> Unpin for Pump<S, T> {}
 
 impl<S, T> Pump<S, T> {
-    /// Hands over what was collected. The next batch is larger if this one was made fast.
-    fn flush(&mut self) -> Result<(), Closed> {
-        if !std::mem::take(&mut self.waited) {
-            let now = rt::now();
-            let began = self.began.replace(now);
-            let fast = began.is_some_and(|began| now.saturating_duration_since(began) < SLOW);
-            self.batch = if fast { (self.batch * 2).min(BATCH) } else { 1 };
-        }
-        self.sender.flush()
+    /// A batch is collected. One that has filled all the room is handed over by the look for more.
+    fn hand_over(&mut self) -> Result<(), Closed> {
+        self.pacing.done(rt::now);
+        if self.sender.room() == 0 { Ok(()) } else { self.sender.flush() }
     }
 }
 
@@ -75,6 +57,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        this.pacing.resume(rt::now);
         let mut left = TURN;
         loop {
             match this.sender.poll_ready(cx.waker()) {
@@ -82,26 +65,27 @@ where
                 Poll::Ready(Err(Closed)) => return Poll::Ready(()),
                 Poll::Pending => {
                     this.edge.blocked(rt::now);
+                    this.pacing.held();
                     return Poll::Pending;
                 }
             }
-            let items = this.batch.saturating_sub(this.sender.collected()).clamp(1, this.sender.room()).min(left);
+            let items =
+                this.pacing.size().saturating_sub(this.sender.collected()).clamp(1, this.sender.room()).min(left);
             let before = this.sender.collected();
             match this.input.poll_several(items, cx, |envelope| this.sender.push(envelope)) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(()),
                 Poll::Pending => {
-                    this.batch = 1;
-                    this.waited = true;
-                    this.began = None;
+                    this.pacing.waited();
                     return this.sender.poll_closed(cx.waker());
                 }
             }
             left -= this.sender.collected() - before;
-            if this.sender.collected() >= this.batch && this.flush().is_err() {
+            if this.sender.collected() >= this.pacing.size() && this.hand_over().is_err() {
                 return Poll::Ready(());
             }
             if left == 0 {
+                this.pacing.held();
                 cx.waker().wake_by_ref();
                 return this.sender.poll_closed(cx.waker());
             }

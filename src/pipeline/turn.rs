@@ -3,8 +3,13 @@
 
 use std::task::{Context, Poll};
 
-/// So many items in a row are taken without one being handed on.
-pub(super) const TURN: u32 = 1024;
+/// After so many items in a row that were taken without one being handed on, a poll of a stage ends: its caller looks at nothing else
+/// before.
+pub(super) const FRUITLESS: u32 = 1024;
+
+/// After so many items in a row that were handed on, the turn of a task between stages ends. The stages before it make them within its
+/// own polls; of items that it only moves, so many are a few microseconds.
+pub(super) const TURN: usize = 1024;
 
 /// Comes back after the others.
 #[cold]

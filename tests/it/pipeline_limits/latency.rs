@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::super::support::{ms, on_both_runtimes, secs, soon};
+use super::super::support::{compute_for, ms, on_both_runtimes, secs, soon, threads};
 use super::*;
 
 fn channel() -> (mpsc::Sender<u64>, impl Stream<Item = u64> + Send + 'static) {
@@ -78,6 +78,47 @@ async fn delays_are_those_that_were_asked_for() {
         assert_eq!(sent.elapsed(), ms(7 + 20 + 5));
         sleep(secs(1)).await;
     }
+}
+
+/// An input that is always ready, and computes for long after it was fast: what had been collected then goes, and from there on each
+/// item is read before the next is begun.
+///
+/// Seen to fail: a task between stages that is judged only by batches which are smaller than its room.
+#[test]
+fn an_item_does_not_wait_for_those_behind_it_once_they_take_long() {
+    const FAST: u64 = 500;
+    const LONG: u64 = 40;
+    let runtime = threads(1);
+    let inside = runtime.enter();
+    let (read, is_read) = std::sync::mpsc::channel();
+    let late = Arc::new(AtomicU64::new(0));
+    let unread = late.clone();
+    let mut next = 0;
+    let items = stream::iter(0..FAST + LONG).map(move |n| {
+        if n > FAST {
+            compute_for(ms(1));
+            // The reader has nothing else to do: an item that does not come in this time is not on its way.
+            while next < n {
+                match is_read.recv_timeout(ms(100)) {
+                    Ok(item) => next = item + 1,
+                    Err(_) => {
+                        unread.fetch_add(1, Ordering::SeqCst);
+                        break;
+                    }
+                }
+            }
+        }
+        n
+    });
+    let mut running = Pipeline::new().output_buffer(8).run(items).unwrap();
+    drop(inside);
+    futures::executor::block_on(async {
+        while let Some(item) = running.next().await {
+            read.send(item).unwrap();
+        }
+    });
+    let late = late.load(Ordering::SeqCst);
+    assert!(late <= 8, "{late} of {LONG} items were not handed over before the next was made");
 }
 
 on_both_runtimes! {

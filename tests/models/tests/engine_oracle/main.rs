@@ -15,6 +15,7 @@ mod channel;
 mod entering;
 mod ops;
 mod oracle;
+mod pacing;
 mod parts;
 mod runners;
 mod wakers;

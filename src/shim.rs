@@ -4,6 +4,8 @@
 //! model package can compile the very same kernel files over loom's versions.
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
+/// A reference whose count a kernel reads: in the models each look at the count is a point at which threads switch.
+pub(crate) use std::sync::Arc as Shared;
 pub(crate) use std::thread_local;
 
 /// Atomics and their orderings.

@@ -35,7 +35,7 @@
 
 use super::inbox::Inbox;
 use super::slab::Key;
-use crate::shim::Mutex;
+use crate::shim::{Mutex, Shared};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -169,12 +169,12 @@ impl<V, O> Cell<V, O> {
     /// Takes the outcome without a lock, if the reader is the only one left that holds the cell: whoever has settled the job
     /// lets go of it after that. Gives the cell back if not.
     #[inline]
-    pub(crate) fn into_outcome(this: Arc<Self>) -> Result<O, Arc<Self>> {
+    pub(crate) fn into_outcome(this: Shared<Self>) -> Result<O, Shared<Self>> {
         // Most often it is not: a look costs less than a failed exchange.
-        if Arc::strong_count(&this) > 1 {
+        if Shared::strong_count(&this) > 1 {
             return Err(this);
         }
-        match Arc::try_unwrap(this)?.state.into_inner().slot {
+        match Shared::try_unwrap(this)?.state.into_inner().slot {
             Slot::Done(outcome) => Ok(outcome),
             _ => unreachable!("whoever lets go of a job has settled it"),
         }

@@ -117,7 +117,7 @@ impl<In: Send + 'static, S: Stage<In>> Pipeline<In, S> {
         F: Fn(S::Out) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
-        self.chain(Parallel::new(par, NoLanes, Async(f)))
+        self.chain(Parallel::new(par, NoLanes, Async::new(f)))
     }
 
     /// Runs a fallible async function on several items at once. The item is lent, so that it can be tried again or given to a
@@ -157,7 +157,7 @@ impl<In: Send + 'static, S: Stage<In>> Pipeline<In, S> {
         F: Fn(S::Out) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
-        self.chain(Parallel::new(par, ByKey::new(key), Async(f)))
+        self.chain(Parallel::new(par, ByKey::new(key), Async::new(f)))
     }
 
     /// The same for a fallible function: an item that is tried again holds up the later ones of its key only.
@@ -186,7 +186,7 @@ impl<In: Send + 'static, S: Stage<In>> Pipeline<In, S> {
         F: Fn(S::Out) -> O + Send + Sync + 'static,
         O: Send + 'static,
     {
-        self.chain(Parallel::new(par, NoLanes, Blocking(f)))
+        self.chain(Parallel::new(par, NoLanes, Blocking::new(f)))
     }
 
     /// The same for a fallible function. The item is lent; with [`Cx`] the function can ask whether it was cancelled.

@@ -78,199 +78,225 @@ macro_rules! opaque {
     };
 }
 
-/// An async function that cannot fail.
-#[derive(Clone)]
-pub struct Async<F>(pub(super) F);
-opaque!(Async<F>);
+/// Whether a function can fail: then it has a policy, an [`OnError`]; one that cannot has none, `()`.
+pub trait Policy<J> {
+    /// The error of an attempt.
+    type Error;
+    /// What becomes of failed items.
+    fn policy(&self) -> OnError<J, Self::Error>;
+}
 
-impl<In, O, F, Fut> Work<In> for Async<F>
-where
-    In: Send + 'static,
-    O: Send + 'static,
-    F: Fn(In) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = O> + Send + 'static,
-{
-    type Job = In;
-    type Out = O;
+impl<J> Policy<J> for () {
     type Error = Infallible;
-    const KIND: Kind = "map_async";
-    const ON_THREADS: bool = false;
 
-    fn job(item: In) -> In {
-        item
-    }
-
-    fn policy(&self) -> OnError<In, Infallible> {
+    fn policy(&self) -> OnError<J, Infallible> {
         OnError::fail_fast()
     }
-
-    fn build(
-        self,
-        builder: WorkerPoolBuilder<In, O, Infallible>,
-        times: StageTimes,
-    ) -> Result<WorkerPool<In, O, Infallible>, BuildError> {
-        let f = self.0;
-        builder.build(move |attempt: Attempt<In>| {
-            let timing = times.begin();
-            let running = f(attempt.into_inner());
-            async move {
-                let made = running.await;
-                timing.end();
-                Ok(made)
-            }
-        })
-    }
 }
 
-/// A fallible async function, to which the item is lent.
-pub struct TryAsync<F, T, E> {
-    f: F,
-    policy: OnError<T, E>,
-}
-opaque!(TryAsync<F, T, E>);
-
-impl<F: Clone, T, E> Clone for TryAsync<F, T, E> {
-    fn clone(&self) -> Self {
-        Self { f: self.f.clone(), policy: self.policy.clone() }
-    }
-}
-
-impl<F, T, E> TryAsync<F, T, E> {
-    pub(super) fn new(f: F) -> Self {
-        Self { f, policy: OnError::fail_fast() }
-    }
-}
-
-impl<In, O, E, F, Fut> Work<In> for TryAsync<F, In, E>
-where
-    In: Send + 'static,
-    O: Send + 'static,
-    E: Into<BoxError> + Send + 'static,
-    F: Fn(Attempt<In>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<O, E>> + Send + 'static,
-{
-    type Job = In;
-    type Out = O;
+impl<J, E> Policy<J> for OnError<J, E> {
     type Error = E;
-    const KIND: Kind = "try_map_async";
-    const ON_THREADS: bool = false;
 
-    fn job(item: In) -> In {
-        item
-    }
-
-    fn policy(&self) -> OnError<In, E> {
-        self.policy.clone()
-    }
-
-    fn build(
-        self,
-        builder: WorkerPoolBuilder<In, O, E>,
-        times: StageTimes,
-    ) -> Result<WorkerPool<In, O, E>, BuildError> {
-        let f = self.f;
-        builder.build(move |attempt: Attempt<In>| {
-            let timing = times.begin();
-            let running = f(attempt);
-            async move {
-                let made = running.await;
-                timing.end();
-                made
-            }
-        })
+    fn policy(&self) -> Self {
+        self.clone()
     }
 }
 
-/// A function that computes or blocks, on a thread, and cannot fail.
-#[derive(Clone)]
-pub struct Blocking<F>(pub(super) F);
-opaque!(Blocking<F>);
+/// How an async function is given an item, and what it says with what it returns.
+pub trait CallAsync<In, F>: Policy<In> {
+    /// The start of the stage's name.
+    const KIND: Kind;
+    /// What comes out.
+    type Out;
+    /// An attempt.
+    type Running: Future;
 
-impl<In, O, F> Work<In> for Blocking<F>
-where
-    In: Send + 'static,
-    O: Send + 'static,
-    F: Fn(In) -> O + Send + Sync + 'static,
-{
+    /// Begins an attempt.
+    fn call(f: &F, attempt: Attempt<In>) -> Self::Running;
+    /// How the attempt went.
+    fn outcome(returned: <Self::Running as Future>::Output) -> Result<Self::Out, Self::Error>;
+}
+
+/// It is given the item, and all that it returns is a success.
+impl<In, O, F: Fn(In) -> Fut, Fut: Future<Output = O>> CallAsync<In, F> for () {
+    const KIND: Kind = "map_async";
+    type Out = O;
+    type Running = Fut;
+
+    fn call(f: &F, attempt: Attempt<In>) -> Fut {
+        f(attempt.into_inner())
+    }
+
+    fn outcome(returned: O) -> Result<O, Infallible> {
+        Ok(returned)
+    }
+}
+
+/// It is lent the item.
+impl<In, O, E, F: Fn(Attempt<In>) -> Fut, Fut: Future<Output = Result<O, E>>> CallAsync<In, F> for OnError<In, E> {
+    const KIND: Kind = "try_map_async";
+    type Out = O;
+    type Running = Fut;
+
+    fn call(f: &F, attempt: Attempt<In>) -> Fut {
+        f(attempt)
+    }
+
+    fn outcome(returned: Result<O, E>) -> Result<O, E> {
+        returned
+    }
+}
+
+/// How a function on a thread is given an item, and what it says with what it returns.
+pub trait CallBlocking<In, F>: Policy<Self::Job> {
+    /// The start of the stage's name.
+    const KIND: Kind;
+    /// The item as the stage's pool has it.
+    type Job;
+    /// What comes out.
+    type Out;
+
+    /// The item as a job.
+    fn job(item: In) -> Self::Job;
+    /// Makes an attempt.
+    fn call(f: &F, job: &mut Self::Job, cx: &Cx) -> Result<Self::Out, Self::Error>;
+}
+
+/// It is given the item, and all that it returns is a success.
+impl<In, O, F: Fn(In) -> O> CallBlocking<In, F> for () {
+    const KIND: Kind = "map_blocking";
     /// Taken out by the one attempt.
     type Job = Option<In>;
     type Out = O;
-    type Error = Infallible;
-    const KIND: Kind = "map_blocking";
-    const ON_THREADS: bool = true;
 
     fn job(item: In) -> Option<In> {
         Some(item)
     }
 
-    fn policy(&self) -> OnError<Option<In>, Infallible> {
-        OnError::fail_fast()
-    }
-
-    fn build(
-        self,
-        builder: WorkerPoolBuilder<Option<In>, O, Infallible>,
-        times: StageTimes,
-    ) -> Result<WorkerPool<Option<In>, O, Infallible>, BuildError> {
-        let f = self.0;
-        builder.build_blocking(move |job: &mut Option<In>, _cx: &Cx| {
-            let timing = times.begin();
-            let made = f(job.take().expect("one attempt an item"));
-            timing.end();
-            Ok(made)
-        })
+    fn call(f: &F, job: &mut Option<In>, _cx: &Cx) -> Result<O, Infallible> {
+        Ok(f(job.take().expect("one attempt an item")))
     }
 }
 
-/// A fallible function that computes or blocks, on a thread, to which the item is lent.
-pub struct TryBlocking<F, T, E> {
-    f: F,
-    policy: OnError<T, E>,
-}
-opaque!(TryBlocking<F, T, E>);
-
-impl<F: Clone, T, E> Clone for TryBlocking<F, T, E> {
-    fn clone(&self) -> Self {
-        Self { f: self.f.clone(), policy: self.policy.clone() }
-    }
-}
-
-impl<F, T, E> TryBlocking<F, T, E> {
-    pub(super) fn new(f: F) -> Self {
-        Self { f, policy: OnError::fail_fast() }
-    }
-}
-
-impl<In, O, E, F> Work<In> for TryBlocking<F, In, E>
-where
-    In: Send + 'static,
-    O: Send + 'static,
-    E: Into<BoxError> + Send + 'static,
-    F: Fn(&mut In, &Cx) -> Result<O, E> + Send + Sync + 'static,
-{
+/// It is lent the item.
+impl<In, O, E, F: Fn(&mut In, &Cx) -> Result<O, E>> CallBlocking<In, F> for OnError<In, E> {
+    const KIND: Kind = "try_map_blocking";
     type Job = In;
     type Out = O;
-    type Error = E;
-    const KIND: Kind = "try_map_blocking";
-    const ON_THREADS: bool = true;
 
     fn job(item: In) -> In {
         item
     }
 
-    fn policy(&self) -> OnError<In, E> {
-        self.policy.clone()
+    fn call(f: &F, job: &mut In, cx: &Cx) -> Result<O, E> {
+        f(job, cx)
+    }
+}
+
+/// An async function that cannot fail; with a policy, [`TryAsync`].
+#[derive(Clone)]
+pub struct Async<F, P = ()> {
+    f: F,
+    policy: P,
+}
+opaque!(Async<F>);
+
+/// A fallible async function, to which the item is lent.
+pub type TryAsync<F, T, E> = Async<F, OnError<T, E>>;
+opaque!(TryAsync<F, T, E>);
+
+impl<F, P: Default> Async<F, P> {
+    pub(super) fn new(f: F) -> Self {
+        Self { f, policy: P::default() }
+    }
+}
+
+impl<In, F, P> Work<In> for Async<F, P>
+where
+    In: Send + 'static,
+    F: Send + Sync + 'static,
+    P: CallAsync<In, F, Running: Send + 'static, Out: Send + 'static> + Send + 'static,
+    P::Error: Into<BoxError> + Send + 'static,
+{
+    type Job = In;
+    type Out = P::Out;
+    type Error = P::Error;
+    const KIND: Kind = P::KIND;
+    const ON_THREADS: bool = false;
+
+    fn job(item: In) -> In {
+        item
+    }
+
+    fn policy(&self) -> OnError<In, P::Error> {
+        self.policy.policy()
     }
 
     fn build(
         self,
-        builder: WorkerPoolBuilder<In, O, E>,
+        builder: WorkerPoolBuilder<In, P::Out, P::Error>,
         times: StageTimes,
-    ) -> Result<WorkerPool<In, O, E>, BuildError> {
+    ) -> Result<PoolOf<Self, In>, BuildError> {
         let f = self.f;
-        builder.build_blocking(move |job: &mut In, cx: &Cx| {
+        builder.build(move |attempt: Attempt<In>| {
             let timing = times.begin();
-            let made = f(job, cx);
+            let running = P::call(&f, attempt);
+            async move {
+                let returned = running.await;
+                timing.end();
+                P::outcome(returned)
+            }
+        })
+    }
+}
+
+/// A function that computes or blocks, on a thread, and cannot fail; with a policy, [`TryBlocking`].
+#[derive(Clone)]
+pub struct Blocking<F, P = ()> {
+    f: F,
+    policy: P,
+}
+opaque!(Blocking<F>);
+
+/// A fallible function that computes or blocks, on a thread, to which the item is lent.
+pub type TryBlocking<F, T, E> = Blocking<F, OnError<T, E>>;
+opaque!(TryBlocking<F, T, E>);
+
+impl<F, P: Default> Blocking<F, P> {
+    pub(super) fn new(f: F) -> Self {
+        Self { f, policy: P::default() }
+    }
+}
+
+impl<In, F, P> Work<In> for Blocking<F, P>
+where
+    F: Send + Sync + 'static,
+    P: CallBlocking<In, F, Job: Send + 'static, Out: Send + 'static> + Send + 'static,
+    P::Error: Into<BoxError> + Send + 'static,
+{
+    type Job = P::Job;
+    type Out = P::Out;
+    type Error = P::Error;
+    const KIND: Kind = P::KIND;
+    const ON_THREADS: bool = true;
+
+    fn job(item: In) -> P::Job {
+        P::job(item)
+    }
+
+    fn policy(&self) -> OnError<P::Job, P::Error> {
+        self.policy.policy()
+    }
+
+    fn build(
+        self,
+        builder: WorkerPoolBuilder<P::Job, P::Out, P::Error>,
+        times: StageTimes,
+    ) -> Result<PoolOf<Self, In>, BuildError> {
+        let f = self.f;
+        builder.build_blocking(move |job: &mut P::Job, cx: &Cx| {
+            let timing = times.begin();
+            let made = P::call(&f, job, cx);
             timing.end();
             made
         })

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flowgate::{Attempt, JobError, JobHandle, Report, RetryPolicy, RunError, Shutdown, Totals, WorkerPool};
 use tokio::runtime::Runtime;
 
-use crate::support::{Counted, Gauge, Tally, ledger, ms, one_thread, promptly, threads, until};
+use crate::support::{Counted, Gauge, Tally, ledger, ms, one_thread, promptly, resident, threads, until};
 
 type Pool = WorkerPool<Counted, u64, &'static str>;
 type Handle = JobHandle<Counted, u64, &'static str>;
@@ -241,12 +241,6 @@ impl AddAssign<Totals> for Sum {
         sum.attempts += of.attempts;
         sum.retries += of.retries;
     }
-}
-
-/// Resident memory in bytes, where the system tells.
-fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
 /// Pools, one after the other, until so many jobs were submitted. The ledger, and the memory after a quarter of them.

@@ -8,6 +8,7 @@
 //! | [`Service`] | wires the layers together; the way up and the way down |
 //! | [`config`] | flags and environment, checked |
 //! | [`http`], [`grpc`] | the routes or methods, and the server that drives them |
+//! | `connections` | the accept loop of both |
 //! | [`middleware`] | what every edge asks of a caller: a token, and not too often |
 //! | [`users`], [`import`] | the use cases |
 //! | [`cache`] | users as they were read last |
@@ -23,6 +24,7 @@
 
 pub mod cache;
 pub mod config;
+mod connections;
 pub mod domain;
 pub mod error;
 pub mod grpc;
@@ -155,7 +157,7 @@ impl Service {
         let state = state(config, Arc::clone(&repository), notifications.clone(), Arc::clone(&room))?;
         let AppState { users, metrics, tokens, rate_limit, .. } = state.clone();
         let grpc_state = GrpcState { users, room, metrics, tokens, rate_limit };
-        let grpc = GrpcServer::new(grpc, grpc_state, config.grpc.clone())?;
+        let grpc = GrpcServer::new(grpc, grpc_state, &config.grpc)?;
         let server = HttpServer::new(http, http::router(state.clone()), config.http.clone(), state.metrics.clone());
         if config.tokens.has_development_token() {
             tracing::warn!("the development token is accepted: set AUTH_TOKENS");

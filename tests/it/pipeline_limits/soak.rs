@@ -10,7 +10,7 @@ use flowgate::{Attempt, Batch, OnError, Par, Pipeline, RetryPolicy};
 use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 
-use super::super::support::{Counted, ms, one_thread, promptly, threads, until};
+use super::super::support::{Counted, ms, one_thread, promptly, resident, threads, until};
 use super::*;
 
 const ROUND: u64 = 20_000;
@@ -134,12 +134,6 @@ async fn round(random: &mut fastrand::Rng, first: u64) -> u64 {
     .await;
     fates.assert_settled();
     fates.issued()
-}
-
-/// Resident memory in bytes, where the system tells.
-fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
 /// Run after run, until so many items were taken. The memory after a quarter of them.

@@ -5,6 +5,7 @@ mod concurrent;
 mod config;
 mod control;
 mod correct;
+mod directory;
 mod early_exit;
 mod lanes;
 mod leak;

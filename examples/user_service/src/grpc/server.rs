@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/2 over a bounded number of connections, and the way down.
+//! HTTP/2 over a bounded number of connections, and the way down.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -10,22 +10,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_service::Service;
 
 use super::{BadDescriptors, GrpcState, Options, routes, set_serving};
-use crate::metrics::Metrics;
+use crate::connections::Connections;
 use crate::middleware::rate_limit::Peer;
 
-/// How long the loop waits after an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Calls on one connection at a time, at most; the client keeps the others waiting.
 const MAX_STREAMS: u32 = 256;
 /// Bytes in the metadata of a call, at most.
@@ -57,100 +54,65 @@ impl PhaseWatch {
     }
 }
 
-/// The connections that are open, and the listener that brings new ones.
+/// The services, and the connections over which they are called.
 #[derive(Debug)]
 pub(crate) struct GrpcServer {
-    listener: TcpListener,
+    connections: Connections,
     router: Router,
     health: HealthReporter,
-    options: Options,
-    metrics: Metrics,
+    write_timeout: Duration,
     phase: watch::Sender<Phase>,
-    connections: JoinSet<()>,
-    graceful: GracefulShutdown,
 }
 
 impl GrpcServer {
-    pub(crate) fn new(listener: TcpListener, state: GrpcState, options: Options) -> Result<Self, BadDescriptors> {
+    pub(crate) fn new(listener: TcpListener, state: GrpcState, options: &Options) -> Result<Self, BadDescriptors> {
         let (phase, watch) = watch::channel(Phase::Serving);
-        let metrics = state.metrics.clone();
-        let (router, health) = routes(state, &options, PhaseWatch(watch))?;
-        let (connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
-        Ok(Self { listener, router, health, options, metrics, phase, connections, graceful })
+        let connections = Connections::new(listener, options.max_connections, state.metrics.clone());
+        let (router, health) = routes(state, options, PhaseWatch(watch))?;
+        Ok(Self { connections, router, health, write_timeout: options.write_timeout, phase })
     }
 
-    /// Accepts and serves until `stop` is ready. At the bound of connections it leaves new ones in the kernel's backlog.
+    /// Accepts and serves until `stop` is ready.
     pub(crate) async fn accept_until(&mut self, stop: impl Future<Output = ()>) {
         set_serving(&self.health, ServingStatus::Serving).await;
-        tokio::pin!(stop);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                Some(ended) = self.connections.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!("a connection's task failed: {error}");
-                    }
-                }
-                accepted = self.listener.accept(), if self.connections.len() < self.options.max_connections => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer.ip()),
-                    Err(error) => {
-                        tracing::warn!("cannot accept a connection: {error}");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-            }
-        }
-    }
-
-    fn serve(&mut self, stream: TcpStream, peer: IpAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("cannot set TCP_NODELAY: {error}");
-        }
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.options.write_timeout));
-        // A client that lives answers the pings, and one that never greets is not asked.
-        stream.set_read_timeout(Some(KEEPALIVE + KEEPALIVE_TIMEOUT));
-        let router = self.router.clone();
-        let answer = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            router.clone().call(request)
-        });
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(MAX_METADATA)
-            .keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
-        let connection = self.graceful.watch(connection);
-        let counted = self.metrics.connect();
-        self.connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("connection ended: {error}");
-            }
-            drop(counted);
-        });
+        let Self { connections, router, write_timeout, .. } = self;
+        connections.accept_until(stop, |stream, peer| connection(router.clone(), *write_timeout, stream, peer)).await;
     }
 
     /// Tells all watchers that the service is not served, takes nothing more, ends the streams without an end of
     /// their own, and lets the other calls finish. What is left at `end` is ended with `UNAVAILABLE`, and the
     /// connections that are left at the deadline are cut: returns how many.
     pub(crate) async fn finish(self, end: Instant, deadline: Instant) -> usize {
-        let Self { listener, health, phase, mut connections, graceful, .. } = self;
-        drop(listener);
+        let Self { connections, health, phase, .. } = self;
+        let closing = connections.close();
         set_serving(&health, ServingStatus::NotServing).await;
         phase.send_replace(Phase::Draining);
-        let mut finished = std::pin::pin!(graceful.shutdown());
-        if timeout_at(end, &mut finished).await.is_err() {
-            tracing::warn!("calls are left, they end now");
-            phase.send_replace(Phase::Ending);
-            if timeout_at(deadline, finished).await.is_err() {
-                while connections.try_join_next().is_some() {}
-                let cut = connections.len();
-                connections.shutdown().await;
-                return cut;
-            }
-        }
-        0
+        let Err(left) = closing.finish(end).await else { return 0 };
+        tracing::warn!("calls are left, they end now");
+        phase.send_replace(Phase::Ending);
+        left.finish_or_cut(deadline).await
     }
+}
+
+fn connection(
+    router: Router,
+    write_timeout: Duration,
+    stream: TcpStream,
+    peer: IpAddr,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    // A client that lives answers the pings, and one that never greets is not asked.
+    stream.set_read_timeout(Some(KEEPALIVE + KEEPALIVE_TIMEOUT));
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request)
+    });
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_METADATA)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .serve_connection(TokioIo::new(Box::pin(stream)), answer)
 }

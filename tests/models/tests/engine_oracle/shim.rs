@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-pub(crate) use std::sync::MutexGuard;
+pub(crate) use std::sync::{Arc as Shared, MutexGuard};
 pub(crate) use std::thread_local;
 
 /// std's lock with the interface of the library's: no poisoning.

@@ -1,6 +1,7 @@
 //! Models of the completion cell: an outcome is seen once, and whoever waits for it is woken.
 
 use crate::kernel::cell::Cell;
+use crate::shim::Shared;
 use crate::support::{Model, Parker, Plain};
 use std::sync::Arc;
 use std::task::Poll;
@@ -112,4 +113,44 @@ fn settle_and_look() {
         }
         assert_eq!(*dropped.lock(), 1);
     });
+}
+
+/// A reader takes the outcome with the cell, if the settler has let go of it, and polls if not: it has the outcome once,
+/// and what the settler wrote before.
+///
+/// Seen to fail: a reader takes the outcome without a look whether somebody else holds the cell.
+#[test]
+fn settle_and_take_with_the_cell() {
+    let (with_the_cell, polled) = (Arc::<Plain<usize>>::default(), Arc::<Plain<usize>>::default());
+    let seen = [with_the_cell.clone(), polled.clone()];
+    Model::small("settle_and_take_with_the_cell", 22).check(move || {
+        let dropped = Arc::<Plain<usize>>::default();
+        let cell = Shared::new(Cell::<_, (loom::cell::Cell<bool>, Outcome)>::new(()));
+        cell.lend();
+        let outcome = (loom::cell::Cell::new(false), Outcome(dropped.clone()));
+        let settler = cell.clone();
+        let settler = loom::thread::spawn(move || {
+            outcome.0.set(true);
+            if let Some(reader) = settler.settle(outcome).reader {
+                reader.wake();
+            }
+        });
+        let (parker, mut reader) = (Parker::new(), cell);
+        let (way, outcome) = loop {
+            reader = match Cell::into_outcome(reader) {
+                Ok(outcome) => break (0, outcome),
+                Err(reader) => reader,
+            };
+            match reader.poll(parker.waker()) {
+                Poll::Ready(outcome) => break (1, outcome),
+                Poll::Pending => parker.park(),
+            }
+        };
+        assert!(outcome.0.get());
+        drop(outcome);
+        *seen[way].lock() += 1;
+        settler.join().expect("the settler has not panicked");
+        assert_eq!(*dropped.lock(), 1);
+    });
+    assert!(*with_the_cell.lock() > 0 && *polled.lock() > 0, "both ways were taken");
 }

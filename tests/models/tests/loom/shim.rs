@@ -1,6 +1,6 @@
 //! The kernels' shim over loom: every lock operation and every atomic one is a point at which loom may switch threads.
 
-pub(crate) use loom::sync::MutexGuard;
+pub(crate) use loom::sync::{Arc as Shared, MutexGuard};
 
 /// loom's thread-locals, which know no `const` beginnings.
 macro_rules! per_thread {

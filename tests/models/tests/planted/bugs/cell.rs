@@ -24,4 +24,11 @@ pub(super) const BUGS: &[Bug] = &[
         find: "return Settled { reader, unread: None };\n        }\n        state.slot = Slot::Read;",
         put: "drop(reader);\n            return Settled { reader: None, unread: None };\n        }\n        state.slot = Slot::Read;",
     },
+    Bug {
+        model: "cell::settle_and_take_with_the_cell",
+        what: "a reader takes the outcome without a look whether somebody else holds the cell",
+        file: CELL,
+        find: "        if Shared::strong_count(&this) > 1 {\n            return Err(this);\n        }\n        match Shared::try_unwrap(this)?.state.into_inner().slot {",
+        put: "        match std::mem::replace(&mut this.state.lock().slot, Slot::Read) {",
+    },
 ];

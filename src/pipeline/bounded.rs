@@ -98,7 +98,8 @@ where
 {
     type Item = Envelope<T>;
 
-    #[inline]
+    // Always: of a pipeline without bounds nothing of this is left, and the stages fuse with their source.
+    #[inline(always)]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Envelope<T>>> {
         if self.entrance.is_none() {
             return self.project().input.poll_next(cx);

@@ -42,7 +42,7 @@ struct Pump<S, T> {
 impl<S, T> Unpin for Pump<S, T> {}
 
 impl<S, T> Pump<S, T> {
-    /// A batch is collected. One that has filled all the room is handed over by the look for more.
+    /// A batch is collected, or as much of it as there is room for: that is handed over by the look for more.
     fn hand_over(&mut self) -> Result<(), Closed> {
         self.pacing.done(rt::now);
         if self.sender.room() == 0 { Ok(()) } else { self.sender.flush() }
@@ -81,7 +81,8 @@ where
                 }
             }
             left -= this.sender.collected() - before;
-            if this.sender.collected() >= this.pacing.size() && this.hand_over().is_err() {
+            let is_done = this.sender.collected() >= this.pacing.size() || this.sender.room() == 0;
+            if is_done && this.hand_over().is_err() {
                 return Poll::Ready(());
             }
             if left == 0 {

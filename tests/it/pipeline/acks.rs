@@ -385,6 +385,7 @@ fn runtime_shutdown_mid_item_nacks() {
             until("two run", || gate.waiting() == 2).await;
             gate.let_through(1);
             assert_eq!(running.next().await, Some(0), "one half of the first item");
+            until("all are taken", || running.report().taken == 4).await;
             running
         });
         drop(runtime);

@@ -84,11 +84,10 @@ on_both_runtimes! {
             .try_map_async(Par::ordered(2).window(4), even)
             .on_error(OnError::dead_letter(letters));
         let mut running = pipeline.run(stream::iter(0..1_000)).unwrap();
-        settle().await;
-        assert!(taken.load(Ordering::SeqCst) <= 20, "{taken:?} were taken although nobody reads the letters");
-        let before = taken.load(Ordering::SeqCst);
-        settle().await;
-        assert_eq!(taken.load(Ordering::SeqCst), before, "it waits");
+        for _ in 0..10 {
+            settle().await;
+            assert!(taken.load(Ordering::SeqCst) <= 20, "{taken:?} were taken although nobody reads the letters");
+        }
         let reading = tokio::spawn(async move {
             let mut items = Vec::new();
             while let Some(letter) = received.next().await {

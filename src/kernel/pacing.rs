@@ -76,7 +76,7 @@ impl<M: Copy + Sub<M, Output = Duration>> Pacing<M> {
         self.size
     }
 
-    /// A batch is done, of `size` items unless there were no more: the next may begin.
+    /// A batch is done, of `size` items unless there was no room for so many: the next may begin.
     #[inline]
     pub(crate) fn done(&mut self, now: impl FnOnce() -> M) {
         if self.most == 1 {

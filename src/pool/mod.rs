@@ -3,7 +3,7 @@
 //! | | what the pool promises |
 //! |---|---|
 //! | bound | at most `concurrency + queue` jobs in the system: queued, running and between two attempts together |
-//! | order | admitted jobs start first come, first served; submitters are served in order; a retry goes to the back; jobs of one [key](Submission::key) run one after another |
+//! | order | admitted jobs are claimed first come, first served, while they are short a [few at once](crate::docs::limitations#order); submitters are served in order; a retry goes to the back; jobs of one [key](Submission::key) run one after another |
 //! | overflow | a submission without room waits, is refused, or sheds the job that has waited longest: [`Overflow`] |
 //! | value back | each refusal returns the job, each error returns it if the handler did not keep it, a shutdown returns what it ended |
 //! | cancel | in every state; dropping any future of the pool restores its capacity |

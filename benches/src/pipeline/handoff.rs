@@ -12,15 +12,6 @@ use tokio::sync::mpsc;
 use crate::pipeline::channels::Channel;
 use crate::setup::Setup;
 
-/// How items come from the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// As fast as they are taken.
-    Busy,
-    /// One by one: before each the source gives its thread away, so nothing may be held back.
-    Each,
-}
-
 /// How many items of the batching rival travel together.
 const TOGETHER: usize = 64;
 
@@ -32,7 +23,7 @@ fn last(n: u64) -> u64 {
     black_box(n + 1)
 }
 
-/// A source that is not ready before each of its items.
+/// A source that is not ready before each of its items: it gives its thread away, so nothing may be held back.
 #[derive(Debug)]
 struct Paced {
     next: u64,

@@ -22,6 +22,8 @@ const PAR_STREAM: &str = "par-stream";
 const LINE: Shape = Shape { producers: 1, slots: 0, capacity: 0, window: 0, keys: 0 };
 /// What may wait between two tasks.
 const WAITING: Shape = Shape { capacity: 1024, ..LINE };
+/// The same where tasks are to keep close to each other: they wait for each other all the time.
+const NARROW: Shape = Shape { capacity: 8, ..LINE };
 /// How many items a parallel stage works on, and holds.
 const WORKERS: Shape = Shape { slots: 16, window: 32, ..LINE };
 
@@ -53,8 +55,9 @@ pub fn cases() -> Vec<Case> {
             1_000_000,
             vec![contender(OURS, fused::ours_tracked), contender("flowgate-untracked", fused::ours)],
         ),
-        handoff("pipeline/handoff/p1", 200_000, handoff::ours, handoff::Pace::Busy),
-        handoff("pipeline/handoff-each/p1", 40_000, handoff::ours_paced, handoff::Pace::Each),
+        handoff(),
+        handoff_narrow(),
+        handoff_each(),
         idle(),
         ordered::<Trivial>("pipeline/ordered/p1"),
         ordered::<Yielding>("pipeline/ordered-yield/p1"),
@@ -68,28 +71,39 @@ fn contender(name: &'static str, run: fn(&crate::setup::Setup) -> u64) -> Conten
 }
 
 /// Three stages in tasks of their own, with a source before them: four hand-offs.
-fn handoff(name: &'static str, ops: u64, ours: fn(&crate::setup::Setup) -> u64, pace: handoff::Pace) -> Case {
-    let mut contenders = vec![contender(OURS, ours)];
-    contenders.extend(match pace {
-        handoff::Pace::Busy => vec![
-            contender(MPSC, handoff::rival::<Mpsc>),
-            contender("async-channel", handoff::rival::<AsyncChannel>),
-            contender("flume", handoff::rival::<Flume>),
-            contender("kanal", handoff::rival::<Kanal>),
-            contender("tokio-mpsc-vec64", handoff::rival_batching),
-        ],
-        handoff::Pace::Each => vec![
-            contender(MPSC, handoff::rival_paced::<Mpsc>),
-            contender("async-channel", handoff::rival_paced::<AsyncChannel>),
-            contender("flume", handoff::rival_paced::<Flume>),
-            contender("kanal", handoff::rival_paced::<Kanal>),
-        ],
-    });
-    let targets = match pace {
-        handoff::Pace::Busy => &[(MPSC, 0.02)],
-        handoff::Pace::Each => &[(MPSC, 0.1)],
-    };
-    Case { targets, ..Case::new(name, WAITING, ops, contenders) }
+fn handoff() -> Case {
+    let mut contenders = handed_on();
+    contenders.push(contender("tokio-mpsc-vec64", handoff::rival_batching));
+    let targets = &[(MPSC, 0.02)];
+    Case { targets, ..Case::new("pipeline/handoff/p1", WAITING, 200_000, contenders) }
+}
+
+/// The same with little room between the tasks: little to move together.
+fn handoff_narrow() -> Case {
+    Case::new("pipeline/handoff-narrow/p1", NARROW, 100_000, handed_on())
+}
+
+/// The same behind a source that hands out its items one by one: nothing may be moved together.
+fn handoff_each() -> Case {
+    let contenders = vec![
+        contender(OURS, handoff::ours_paced),
+        contender(MPSC, handoff::rival_paced::<Mpsc>),
+        contender("async-channel", handoff::rival_paced::<AsyncChannel>),
+        contender("flume", handoff::rival_paced::<Flume>),
+        contender("kanal", handoff::rival_paced::<Kanal>),
+    ];
+    let targets = &[(MPSC, 0.1)];
+    Case { targets, ..Case::new("pipeline/handoff-each/p1", WAITING, 40_000, contenders) }
+}
+
+fn handed_on() -> Vec<Contender> {
+    vec![
+        contender(OURS, handoff::ours),
+        contender(MPSC, handoff::rival::<Mpsc>),
+        contender("async-channel", handoff::rival::<AsyncChannel>),
+        contender("flume", handoff::rival::<Flume>),
+        contender("kanal", handoff::rival::<Kanal>),
+    ]
 }
 
 /// One item at a time through three tasks that have nothing else to do.

@@ -4,9 +4,9 @@
 //! model package can compile the very same kernel files over loom's versions.
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-/// A reference whose count a kernel reads: in the models each look at the count is a point at which threads switch.
-pub(crate) use std::sync::Arc as Shared;
 pub(crate) use std::thread_local;
+/// A reference whose count a kernel reads: in the models each look at the count is a point at which threads switch.
+pub(crate) use triomphe::Arc as Shared;
 
 /// Atomics and their orderings.
 #[allow(clippy::disallowed_types, reason = "the one place that names them; everything else imports the shim")]

@@ -7,9 +7,7 @@
 //!
 //! | by | before | after |
 //! |---|---|---|
-//! | [`begin`](Bell::begin) of another job | any | that number, nothing asked |
-//! | [`begin`](Bell::begin) of the same job | that number, maybe asked | unchanged |
-//! | [`renew`](Bell::renew) | any | that number, nothing asked |
+//! | [`begin`](Bell::begin) | any | that number, nothing asked |
 //! | [`end`](Bell::end) | any | no number, nothing asked |
 //! | [`raise`](Bell::raise), number matches | signal `s` | the stronger of both |
 //! | [`expire`](Bell::expire), number matches | - | due |
@@ -19,8 +17,8 @@
 //!
 //! # Invariants
 //! 1. What is asked of one job is never heard by another: the number and what is asked are one word.
-//! 2. A runner makes a job its current one before it takes the job's value; whoever finds the value gone therefore
-//!    finds the number here.
+//! 2. A job becomes a runner's current one under the lock under which it is handed out; whoever finds it handed out
+//!    therefore finds its number here.
 //! 3. A runner reads the word after its waker is known and after the handler's future has returned `Pending`; whoever
 //!    asks writes the word and then wakes. So either the runner sees what is asked, or it is woken to see it.
 //!
@@ -80,21 +78,11 @@ impl Bell {
         std::mem::replace(&mut *self.waker.lock(), waker)
     }
 
-    /// The job `number` becomes the runner's current one, unless it is.
+    /// The job `number` becomes the current one, with nothing asked of it. Called under the lock under which the job is
+    /// handed out: the engine's, or that of the tray on which it lay.
     #[inline]
     pub(crate) fn begin(&self, number: u64) {
-        // Ordering: Relaxed. Invariant 2: whoever looks for this number has found the job's value gone, under the lock
-        // of its cell, which the runner takes after this. Only the runner changes the number.
-        if self.word.load(Ordering::Relaxed) >> NUMBER_SHIFT != number {
-            self.word.store(number << NUMBER_SHIFT, Ordering::Relaxed);
-        }
-    }
-
-    /// The job `number` becomes the current one, with nothing asked of it. Called under the engine's lock by the one who
-    /// hands the job out.
-    #[inline]
-    pub(crate) fn renew(&self, number: u64) {
-        // Ordering: Relaxed: `raise` and `expire` come under the engine's lock too, `abort` after the last claim.
+        // Ordering: Relaxed. Whoever asks something of a job has found it handed out, under one of these locks after this.
         self.word.store(number << NUMBER_SHIFT, Ordering::Relaxed);
     }
 
@@ -102,7 +90,7 @@ impl Bell {
     /// next one is claimed, as what has been asked of that would be forgotten.
     #[inline]
     pub(crate) fn end(&self) {
-        // Ordering: Relaxed, as in `renew`: an `abort` that comes first was for a job that has ended, too.
+        // Ordering: Relaxed, as in `begin`: an `abort` that comes first was for a job that has ended, too.
         self.word.store(NOBODY << NUMBER_SHIFT, Ordering::Relaxed);
     }
 

@@ -2,27 +2,29 @@
 //! [`Cell`] holds one job: first its value, then its outcome, and the waker of whoever waits for the outcome, or the
 //! [`Inbox`] that it goes to. It is the only allocation of a job that succeeds at its first attempt.
 //!
+//! It has an *owner*, whoever the engine granted the job to, and maybe a *reader*, each with a reference.
+//!
 //! # States
 //! | slot | holds | left by |
 //! |---|---|---|
-//! | `Held` | the value: the job waits (for room, for a slot, for a backoff) | [`Cell::start`], [`Cell::lend`] |
-//! | `Lent` | nothing: somebody the engine chose has the value | [`Cell::give_back`], [`Cell::settle`] |
-//! | `Back` | the value: its runner is about to park it, and nobody else may have it yet | [`Cell::restore`], [`Cell::lend`] |
-//! | `Done` | the outcome, unread | [`Cell::poll`], [`Cell::detach`] |
-//! | `Read` | nothing, for good | - |
+//! | `Held` | the value: the job waits (for room, for a slot, for a backoff) | [`Cell::lend`] |
+//! | `Lent` | nothing: the owner has the value | [`Cell::give_back`], [`Cell::settle`] |
+//! | `Done` | the outcome, unread | [`Cell::poll`], [`Cell::take`], [`Cell::detach`], [`Cell::open`] |
+//! | `Read` | nothing | [`Cell::refill`] |
 //!
 //! | reader | the outcome, when it comes |
 //! |---|---|
 //! | `Nobody`, `Task` | is kept; a task is woken |
-//! | `Inbox` | goes there |
+//! | `Inbox` | goes there, inside the cell |
 //! | `Left` | is handed back to the settler |
 //!
 //! # Invariants
-//! 1. Only the one that the engine granted the job to (a claim, a withdrawal, a refusal) lends, gives back or
-//!    settles: the engine's lock is where rivals are told apart. One race is decided here, between the runner that starts
-//!    a job which it took along in a batch and the one that recalls it: whoever comes first under this lock has it.
+//! 1. Only the owner lends, gives back or settles: the engine's lock, and that of a runner's tray, are where rivals are told
+//!    apart.
 //! 2. A job is settled once. Its outcome is read once, or handed back to the settler if the reader has left.
 //! 3. Values and wakers leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
+//! 4. A cell whose outcome goes to an inbox has no reader with a reference, but one that is just letting go of it.
+//! 5. Whoever holds the only reference looks at the state without the lock.
 //!
 //! # Why not the obvious
 //! A `oneshot` channel beside the job would be a second allocation and a second lock, and the job could not
@@ -30,39 +32,38 @@
 //! attempt for the same job; hence one enum, and one referee (the engine).
 //!
 //! # Cost
-//! 32 bytes beside the larger of value and outcome, and their tag. Four uncontended lock operations a job; with an inbox
-//! three, and one of the inbox.
+//! 40 bytes beside the larger of value and outcome, and their tag. Two uncontended lock operations a job while its reader
+//! holds on to it, none if it has let go or reads from an inbox.
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Letter};
 use super::slab::Key;
 use crate::shim::{Mutex, Shared};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+/// What the cells of one reader are collected in.
+pub(crate) type CellInbox<V, O> = Inbox<Shared<Cell<V, O>>>;
+
 #[derive(Debug)]
 enum Slot<V, O> {
     Held(V),
     Lent,
-    Back(V),
     Done(O),
     Read,
 }
 
 #[derive(Debug)]
-enum Reader<O> {
+enum Reader<V, O> {
     Nobody,
     Task(Waker),
-    Inbox(Arc<Inbox<O>>, Key),
+    Inbox(Arc<CellInbox<V, O>>, Key),
     Left,
 }
 
 #[derive(Debug)]
 struct State<V, O> {
     slot: Slot<V, O>,
-    reader: Reader<O>,
-    /// How often the job has been taken back from a runner that had claimed it and not started it: a claim that was made
-    /// before the last time is void.
-    recalls: u32,
+    reader: Reader<V, O>,
 }
 
 /// One job's value, then its outcome.
@@ -73,12 +74,14 @@ pub(crate) struct Cell<V, O> {
 
 /// What is left to do, outside the lock, when a job has been settled.
 #[derive(Debug)]
-#[must_use = "the reader waits for its wake-up"]
-pub(crate) struct Settled<O> {
-    /// Wake it.
-    pub(crate) reader: Option<Waker>,
+#[must_use = "the reader waits for it"]
+pub(crate) enum Settled<V, O> {
+    /// The outcome is in its cell. Wake its reader, if it waits.
+    Kept(Option<Waker>),
     /// Drop it: nobody will read it.
-    pub(crate) unread: Option<O>,
+    Unread(O),
+    /// It is in the cell, which goes to the reader's inbox, under this key.
+    Addressed(Shared<Cell<V, O>>, Key),
 }
 
 impl<V, O> Cell<V, O> {
@@ -87,13 +90,22 @@ impl<V, O> Cell<V, O> {
         Self::read_by(Reader::Nobody, value)
     }
 
-    /// A cell that holds `value` and whose outcome will go to `inbox`, under `key`.
-    pub(crate) fn addressed(value: V, inbox: Arc<Inbox<O>>, key: Key) -> Self {
+    /// A cell that holds `value` and will go to `inbox` with its outcome, under `key`.
+    pub(crate) fn addressed(value: V, inbox: Arc<CellInbox<V, O>>, key: Key) -> Self {
         Self::read_by(Reader::Inbox(inbox, key), value)
     }
 
-    fn read_by(reader: Reader<O>, value: V) -> Self {
-        Self { state: Mutex::new(State { slot: Slot::Held(value), reader, recalls: 0 }) }
+    fn read_by(reader: Reader<V, O>, value: V) -> Self {
+        Self { state: Mutex::new(State { slot: Slot::Held(value), reader }) }
+    }
+
+    /// Invariant 5.
+    #[inline]
+    fn with<R>(this: &mut Shared<Self>, look: impl FnOnce(&mut State<V, O>) -> R) -> R {
+        match Shared::get_mut(this) {
+            Some(cell) => look(cell.state.get_mut()),
+            None => look(&mut this.state.lock()),
+        }
     }
 
     /// Takes the value out, for an attempt or for good.
@@ -101,68 +113,65 @@ impl<V, O> Cell<V, O> {
     /// # Panics
     /// If the value is not there: the caller was not the one that the engine chose.
     #[inline]
-    pub(crate) fn lend(&self) -> V {
-        let mut state = self.state.lock();
-        match std::mem::replace(&mut state.slot, Slot::Lent) {
-            Slot::Held(value) | Slot::Back(value) => value,
+    pub(crate) fn lend(this: &mut Shared<Self>) -> V {
+        Self::with(this, |state| match std::mem::replace(&mut state.slot, Slot::Lent) {
+            Slot::Held(value) => value,
             _ => unreachable!("a job is lent only to the one that the engine chose"),
-        }
+        })
     }
 
-    /// Takes the value out for the runner that claimed the job after so many `recalls`, unless there have been more since.
-    #[inline]
-    pub(crate) fn start(&self, recalls: u32) -> Option<V> {
-        let mut state = self.state.lock();
-        if state.recalls != recalls {
-            return None;
-        }
-        match std::mem::replace(&mut state.slot, Slot::Lent) {
-            Slot::Held(value) => Some(value),
-            _ => unreachable!("a job is lent only to the one that the engine chose"),
-        }
-    }
-
-    /// Takes the job back from the runner that claimed it, unless it has started it.
-    pub(crate) fn recall(&self) -> bool {
-        let mut state = self.state.lock();
-        let held = matches!(state.slot, Slot::Held(_));
-        state.recalls += u32::from(held);
-        held
-    }
-
-    /// Puts the value back for another attempt; it waits for that once it is [restored](Self::restore).
-    pub(crate) fn give_back(&self, value: V) {
-        let mut state = self.state.lock();
-        debug_assert!(matches!(state.slot, Slot::Lent), "only a lent value comes back");
-        state.slot = Slot::Back(value);
-    }
-
-    /// The engine has the job again: from here on whoever it chooses may have the value.
-    pub(crate) fn restore(&self) {
-        let mut state = self.state.lock();
-        if let Slot::Back(value) = std::mem::replace(&mut state.slot, Slot::Lent) {
+    /// Puts the value back, for another attempt.
+    pub(crate) fn give_back(this: &mut Shared<Self>, value: V) {
+        Self::with(this, |state| {
+            debug_assert!(matches!(state.slot, Slot::Lent), "only a lent value comes back");
             state.slot = Slot::Held(value);
+        });
+    }
+
+    /// Stores the outcome of a lent job.
+    #[inline]
+    pub(crate) fn settle(mut this: Shared<Self>, outcome: O) -> Settled<V, O> {
+        let addressed = Self::with(&mut this, |state| {
+            debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
+            let key = match &mut state.reader {
+                Reader::Left => {
+                    state.slot = Slot::Read;
+                    return Err(Settled::Unread(outcome));
+                }
+                Reader::Inbox(_, key) => Some(*key),
+                Reader::Nobody | Reader::Task(_) => None,
+            };
+            state.slot = Slot::Done(outcome);
+            key.ok_or_else(|| match std::mem::replace(&mut state.reader, Reader::Nobody) {
+                Reader::Task(reader) => Settled::Kept(Some(reader)),
+                _ => Settled::Kept(None),
+            })
+        });
+        match addressed {
+            Ok(key) => Settled::Addressed(this, key),
+            Err(settled) => settled,
         }
     }
 
-    /// Stores the outcome of a lent job, or sends it on.
+    /// The outcome of a cell that has come out of an inbox.
     #[inline]
-    pub(crate) fn settle(&self, outcome: O) -> Settled<O> {
-        let mut state = self.state.lock();
-        debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
-        let reader = std::mem::replace(&mut state.reader, Reader::Nobody);
-        let kept = matches!(reader, Reader::Nobody | Reader::Task(_));
-        if kept {
-            state.slot = Slot::Done(outcome);
-            let reader = if let Reader::Task(reader) = reader { Some(reader) } else { None };
-            return Settled { reader, unread: None };
-        }
-        state.slot = Slot::Read;
-        drop(state);
-        let Reader::Inbox(inbox, key) = reader else { return Settled { reader: None, unread: Some(outcome) } };
-        match inbox.deliver(key, outcome) {
-            Ok(reader) => Settled { reader, unread: None },
-            Err(unread) => Settled { reader: None, unread: Some(unread) },
+    pub(crate) fn open(this: &mut Shared<Self>) -> O {
+        Self::with(this, State::unread).expect("a cell in an inbox has its outcome")
+    }
+
+    /// Puts the next value into a cell that has been opened, and that goes to the same inbox, under `key`. Gives the value
+    /// back if somebody else still has a reference.
+    #[inline]
+    pub(crate) fn refill(this: &mut Shared<Self>, value: V, next: Key) -> Result<(), V> {
+        let Some(cell) = Shared::get_mut(this) else { return Err(value) };
+        let state = cell.state.get_mut();
+        match (&mut state.reader, &state.slot) {
+            (Reader::Inbox(_, key), Slot::Read) => {
+                *key = next;
+                state.slot = Slot::Held(value);
+                Ok(())
+            }
+            _ => Err(value),
         }
     }
 
@@ -170,10 +179,6 @@ impl<V, O> Cell<V, O> {
     /// lets go of it after that. Gives the cell back if not.
     #[inline]
     pub(crate) fn into_outcome(this: Shared<Self>) -> Result<O, Shared<Self>> {
-        // Most often it is not: a look costs less than a failed exchange.
-        if Shared::strong_count(&this) > 1 {
-            return Err(this);
-        }
         match Shared::try_unwrap(this)?.state.into_inner().slot {
             Slot::Done(outcome) => Ok(outcome),
             _ => unreachable!("whoever lets go of a job has settled it"),
@@ -216,9 +221,9 @@ impl<V, O> Cell<V, O> {
         matches!(self.state.lock().slot, Slot::Done(_) | Slot::Read)
     }
 
-    /// Has the outcome go to `inbox`, under `key`, and no longer to a task that waits for it. Returns it if it is there,
-    /// and that task's waker, to be dropped outside the lock.
-    pub(crate) fn address(&self, inbox: Arc<Inbox<O>>, key: Key) -> (Option<O>, Option<Waker>) {
+    /// Has the outcome go to `inbox`, under `key`, and no longer to a task that waits for it. The caller lets go of the cell.
+    /// Returns the outcome if it is there, and that task's waker, to be dropped outside the lock.
+    pub(crate) fn address(&self, inbox: Arc<CellInbox<V, O>>, key: Key) -> (Option<O>, Option<Waker>) {
         self.exchange_reader(Reader::Inbox(inbox, key))
     }
 
@@ -227,7 +232,7 @@ impl<V, O> Cell<V, O> {
         self.exchange_reader(Reader::Left)
     }
 
-    fn exchange_reader(&self, reader: Reader<O>) -> (Option<O>, Option<Waker>) {
+    fn exchange_reader(&self, reader: Reader<V, O>) -> (Option<O>, Option<Waker>) {
         let mut state = self.state.lock();
         let unread = state.unread();
         let before = std::mem::replace(&mut state.reader, reader);
@@ -240,13 +245,14 @@ impl<V, O> State<V, O> {
     #[inline]
     fn read(&mut self) -> Option<Poll<O>> {
         match self.slot {
-            Slot::Held(_) | Slot::Back(_) | Slot::Lent => None,
+            Slot::Held(_) | Slot::Lent => None,
             Slot::Read => panic!("a JobHandle was polled after it had given its outcome"),
             Slot::Done(_) => self.unread().map(Poll::Ready),
         }
     }
 
     /// Takes the outcome, if it is there.
+    #[inline]
     fn unread(&mut self) -> Option<O> {
         if !matches!(self.slot, Slot::Done(_)) {
             return None;
@@ -255,5 +261,16 @@ impl<V, O> State<V, O> {
             Slot::Done(outcome) => Some(outcome),
             _ => None,
         }
+    }
+}
+
+impl<V, O> Letter for Shared<Cell<V, O>> {
+    #[inline]
+    fn is_for(&mut self, inbox: &Arc<Inbox<Self>>) -> bool {
+        Cell::with(self, |state| matches!(&state.reader, Reader::Inbox(known, _) if Arc::ptr_eq(known, inbox)))
+    }
+
+    fn inbox(&mut self) -> Option<Arc<Inbox<Self>>> {
+        Cell::with(self, |state| if let Reader::Inbox(inbox, _) = &state.reader { Some(inbox.clone()) } else { None })
     }
 }

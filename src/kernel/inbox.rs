@@ -1,19 +1,20 @@
 //! # What
-//! [`Inbox`] collects the outcomes of many jobs for one reader, each under the key that the reader gave its job. Whoever
-//! settles a job delivers to it; the reader takes everything that has arrived in one lock operation.
+//! [`Inbox`] collects what comes back of many jobs for one reader, each under the key that the reader gave its job. Whoever
+//! settles jobs delivers to it, several at a time by way of a [`Post`]; the reader takes everything that has arrived in one
+//! lock operation.
 //!
 //! # States
 //! | state | holds | deliver | collect | close |
 //! |---|---|---|---|---|
-//! | `Open`, nothing arrived | maybe the reader's waker | keeps the outcome, gives the waker out | stores the waker | `Closed` |
-//! | `Open`, some arrived | outcomes, no waker | keeps the outcome | takes all outcomes | `Closed`, outcomes given out |
-//! | `Closed` | nothing | gives the outcome back | nothing arrives any more | - |
+//! | `Open`, nothing arrived | maybe the reader's waker | keeps the letters, gives the waker out | stores the waker | `Closed` |
+//! | `Open`, some arrived | letters, no waker | keeps the letters | takes all letters | `Closed`, letters given out |
+//! | `Closed` | nothing | leaves the letters to the caller | nothing arrives any more | - |
 //!
 //! # Invariants
-//! 1. An outcome is in here once, from its delivery until it is collected or handed out by the close.
+//! 1. A letter is in here once, from its delivery until it is collected or handed out by the close.
 //! 2. While something has arrived, no waker is stored: the one who delivered the first has it, to be woken.
-//! 3. Outcomes and wakers leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
-//! 4. It holds no more outcomes than its reader has jobs whose outcome it has not collected.
+//! 3. Letters and wakers leave through return values: nothing of the user's is cloned, dropped or woken under the lock.
+//! 4. It holds no more letters than its reader has jobs whose outcome it has not collected.
 //!
 //! # Why not the obvious
 //! Polling each of `n` handles at each wake-up is O(n) for one outcome. A waker of its own for each job
@@ -21,49 +22,65 @@
 //! own, and with it something to wait for: here a delivery never waits, as the reader's jobs are its bound.
 //!
 //! # Cost
-//! One uncontended lock operation an outcome, one more for each group that is collected, one wake-up a group. The two
-//! lists that take turns, here and at the reader's, grow to the largest group and are kept.
+//! One lock operation for all letters to one reader that are delivered together, one more for each group that is collected,
+//! one wake-up a group. The two lists that take turns, here and at the reader's, grow to the largest group and are kept.
 
 use super::slab::Key;
 use crate::shim::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// Outcomes under the keys of their jobs, in the order of their arrival.
-pub(crate) type Arrivals<O> = VecDeque<(Key, O)>;
+/// Letters under the keys of their jobs, in the order of their arrival.
+pub(crate) type Arrivals<L> = VecDeque<(Key, L)>;
 
 #[derive(Debug)]
-enum State<O> {
-    Open { arrived: Arrivals<O>, reader: Option<Waker> },
+enum State<L> {
+    Open { arrived: Arrivals<L>, reader: Option<Waker> },
     Closed,
 }
 
-/// Outcomes on their way to one reader.
+/// Letters on their way to one reader.
 #[derive(Debug)]
-pub(crate) struct Inbox<O> {
-    state: Mutex<State<O>>,
+pub(crate) struct Inbox<L> {
+    state: Mutex<State<L>>,
 }
 
-impl<O> Inbox<O> {
+/// What knows the inbox that it goes to.
+pub(crate) trait Letter: Sized {
+    /// Whether it goes to `inbox`.
+    fn is_for(&mut self, inbox: &Arc<Inbox<Self>>) -> bool;
+    /// The inbox that it goes to, if to any.
+    fn inbox(&mut self) -> Option<Arc<Inbox<Self>>>;
+}
+
+/// Letters that are to be delivered, those to one inbox together.
+#[derive(Debug)]
+pub(crate) struct Post<L> {
+    to: Option<Arc<Inbox<L>>>,
+    letters: Vec<(Key, L)>,
+}
+
+impl<L> Inbox<L> {
     /// An open inbox with nothing in it.
     pub(crate) fn new() -> Self {
         Self { state: Mutex::new(State::Open { arrived: VecDeque::new(), reader: None }) }
     }
 
-    /// Puts an outcome in. Returns the waker that is to be woken, or the outcome, to be dropped, if nobody will read it.
+    /// Puts letters in. Returns the waker that is to be woken. What is left of the letters nobody will read.
     #[inline]
-    pub(crate) fn deliver(&self, key: Key, outcome: O) -> Result<Option<Waker>, O> {
+    pub(crate) fn deliver(&self, letters: &mut Vec<(Key, L)>) -> Option<Waker> {
         match &mut *self.state.lock() {
             State::Open { arrived, reader } => {
-                arrived.push_back((key, outcome));
-                Ok(reader.take())
+                arrived.extend(letters.drain(..));
+                reader.take()
             }
-            State::Closed => Err(outcome),
+            State::Closed => None,
         }
     }
 
     /// Exchanges what has arrived for `room`, which is empty, or leaves `waker` to be woken when something arrives.
-    pub(crate) fn collect(&self, room: &mut Arrivals<O>, waker: &Waker) -> Poll<()> {
+    pub(crate) fn collect(&self, room: &mut Arrivals<L>, waker: &Waker) -> Poll<()> {
         debug_assert!(room.is_empty(), "what was collected before has been read");
         let mut state = self.state.lock();
         if state.exchange(room) {
@@ -88,7 +105,7 @@ impl<O> Inbox<O> {
     }
 
     /// The reader leaves: what it no longer wants is to be dropped outside the lock.
-    pub(crate) fn close(&self) -> (Arrivals<O>, Option<Waker>) {
+    pub(crate) fn close(&self) -> (Arrivals<L>, Option<Waker>) {
         match std::mem::replace(&mut *self.state.lock(), State::Closed) {
             State::Open { arrived, reader } => (arrived, reader),
             State::Closed => (VecDeque::new(), None),
@@ -96,9 +113,51 @@ impl<O> Inbox<O> {
     }
 }
 
-impl<O> State<O> {
+impl<L: Letter> Post<L> {
+    /// With no letters.
+    pub(crate) const fn new() -> Self {
+        Self { to: None, letters: Vec::new() }
+    }
+
+    /// Adds a letter. If it goes to another inbox than those before it, these are delivered first.
+    #[inline]
+    pub(crate) fn add(&mut self, key: Key, mut letter: L) -> Delivered<L> {
+        let mut delivered = Delivered::NOTHING;
+        if !self.to.as_ref().is_some_and(|to| letter.is_for(to)) {
+            delivered = self.deliver();
+            self.to = letter.inbox();
+        }
+        self.letters.push((key, letter));
+        delivered
+    }
+
+    /// Delivers what is left.
+    #[inline]
+    pub(crate) fn deliver(&mut self) -> Delivered<L> {
+        let Some(to) = self.to.take() else { return Delivered::NOTHING };
+        let reader = to.deliver(&mut self.letters);
+        let unread = if self.letters.is_empty() { Vec::new() } else { std::mem::take(&mut self.letters) };
+        Delivered { reader, unread }
+    }
+}
+
+/// What is left to do, outside the lock, when letters have been delivered.
+#[derive(Debug)]
+#[must_use = "the reader waits for its wake-up"]
+pub(crate) struct Delivered<L> {
+    /// Wake it.
+    pub(crate) reader: Option<Waker>,
+    /// Drop them: nobody will read them.
+    pub(crate) unread: Vec<(Key, L)>,
+}
+
+impl<L> Delivered<L> {
+    const NOTHING: Self = Self { reader: None, unread: Vec::new() };
+}
+
+impl<L> State<L> {
     /// Whether there was something to take.
-    fn exchange(&mut self, room: &mut Arrivals<O>) -> bool {
+    fn exchange(&mut self, room: &mut Arrivals<L>) -> bool {
         match self {
             Self::Open { arrived, .. } if !arrived.is_empty() => {
                 std::mem::swap(arrived, room);

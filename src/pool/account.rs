@@ -1,9 +1,10 @@
 //! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
 
-use super::shared::{JobCell, Outcome, PoolClock, Shared};
+use super::shared::{JobCell, JobPost, Outcome, PoolClock, Shared};
 use super::threads::Desk;
 use crate::kernel::bell::Bell;
-use crate::kernel::engine::{Batch, Due, Effects, Ended, Now};
+use crate::kernel::engine::{Batch, Effects, Ended, Now};
+use crate::kernel::inbox::Post;
 use std::sync::Arc;
 
 /// A job that has ended, not yet counted or published.
@@ -17,6 +18,7 @@ pub(super) struct Settlement<J, T, E> {
 pub(super) struct Account<J, T, E> {
     pub(super) batch: Batch<JobCell<J, T, E>>,
     pub(super) settled: Vec<Settlement<J, T, E>>,
+    post: JobPost<J, T, E>,
     /// On a thread: where outcomes are within reach of others until this tells of them.
     desk: Option<Arc<Desk<J, T, E>>>,
     pub(super) fx: Effects,
@@ -24,7 +26,7 @@ pub(super) struct Account<J, T, E> {
 
 impl<J, T, E> Account<J, T, E> {
     pub(super) fn new(bell: Arc<Bell>, desk: Option<Arc<Desk<J, T, E>>>) -> Self {
-        Self { batch: Batch::new(bell), settled: Vec::new(), desk, fx: Effects::default() }
+        Self { batch: Batch::new(bell), settled: Vec::new(), post: Post::new(), desk, fx: Effects::default() }
     }
 
     /// Notes that a job has ended.
@@ -79,10 +81,9 @@ impl<J, T, E> Account<J, T, E> {
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
         for Settlement { cell, outcome, .. } in self.settled.drain(..) {
             // Readers wake when all of the batch is there: one that awaits several is woken once.
-            self.fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
-            // The last owner of an outcome that nobody waits for may be this one, but `store` has dropped that.
-            drop(cell);
+            shared.store(cell, outcome, &mut self.post, &mut self.fx);
         }
+        shared.deliver(&mut self.post, &mut self.fx);
         shared.apply(&mut self.fx);
     }
 }

@@ -15,7 +15,6 @@ use super::line::{Deserted, InLine};
 use super::shared::{JobCell, Parcel, Shared};
 use super::submit::{Refused, Terms, start, take_job};
 use super::{WorkerPool, nested};
-use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Closed, Effects, Overflow, Ticket};
 use crate::kernel::slab::Key;
 use std::error::Error;
@@ -111,7 +110,7 @@ impl<I: ?Sized, J, T, E> SubmitBatch<'_, I, J, T, E> {
     /// Submits a job for which there was no room.
     fn enter(&mut self, job: J, overflow: Overflow) -> Result<(), BatchError<J, T, E>> {
         if overflow == Overflow::Wait {
-            let cell = Arc::new(Cell::new(Parcel::new(job)));
+            let cell = Parcel::cell(job);
             self.line = Some(InLine::new(self.shared.clone(), cell, Terms::PLAIN, Deserted::Detach));
             return Ok(());
         }
@@ -150,7 +149,7 @@ where
                 return Ok(Filled::Full);
             }
             let mut held = Places { shared: &self.shared, permits, cells: Vec::with_capacity(places) };
-            held.cells.extend(self.jobs.take(places).map(|job| Arc::new(Cell::new(Parcel::new(job)))));
+            held.cells.extend(self.jobs.take(places).map(Parcel::cell));
             let exhausted = held.cells.len() < places;
             match held.fill(&mut self.handles) {
                 Err(jobs) => return Err(self.refused(BatchRefusal::Closed, jobs)),
@@ -243,7 +242,7 @@ impl<J, T, E> Places<'_, J, T, E> {
         let filled = self.submit(&mut tickets);
         let cells = std::mem::take(&mut self.cells);
         if filled.is_err() {
-            return Err(cells.iter().map(take_job).collect());
+            return Err(cells.into_iter().map(take_job).collect());
         }
         let shared = self.shared;
         handles.extend(cells.into_iter().zip(tickets).map(|(cell, ticket)| JobHandle::new(shared.id, cell, ticket)));

@@ -37,7 +37,11 @@ impl<J, T, E, X> Window<J, T, E, X> {
                 self.line = None;
                 match waited {
                     Waited::Accepted(ticket) => self.accept_first(ticket),
-                    _ => self.refuse_first(SubmitError::Closed),
+                    Waited::Closed(Some(cell)) => {
+                        self.restore_first(cell);
+                        self.refuse_first(SubmitError::Closed);
+                    }
+                    _ => unreachable!("who waits with a job has it back, or a ticket"),
                 }
             }
             if self.fresh.is_empty() || self.admit_many().is_err() {
@@ -72,7 +76,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Has as many admitted as there is room for.
     fn admit_many(&mut self) -> Result<(), Closed> {
-        while self.fresh.front().is_some_and(|key| !fresh(&self.members, *key).1.is_plain()) {
+        while self.fresh.front().is_some_and(|key| !terms(&self.members, *key).is_plain()) {
             match self.admit_first() {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -88,18 +92,25 @@ impl<J, T, E, X> Window<J, T, E, X> {
     /// Has the first admitted; `false` if there is no room for it, in the pool or in its lane.
     fn admit_first(&mut self) -> Result<bool, Closed> {
         let mut fx = Effects::default();
-        let admitted = match self.shared.engine.admit(self.first_request(), &mut fx) {
+        let request = self.offer_first();
+        let admitted = match self.shared.engine.admit(request, &mut fx) {
             Admission::Accepted(ticket) => {
                 self.accept_first(ticket);
                 Ok(true)
             }
             Admission::Shedding(ticket, shed) => {
-                self.shared.shed(&shed, &mut fx);
+                self.shared.shed(shed, &mut fx);
                 self.accept_first(ticket);
                 Ok(true)
             }
-            Admission::Full(_) => Ok(false),
-            Admission::Closed(_) => Err(Closed),
+            Admission::Full(cell) => {
+                self.restore_first(cell);
+                Ok(false)
+            }
+            Admission::Closed(cell) => {
+                self.restore_first(cell);
+                Err(Closed)
+            }
         };
         self.shared.apply(&mut fx);
         admitted
@@ -112,10 +123,10 @@ impl<J, T, E, X> Window<J, T, E, X> {
         }
         let mut fx = Effects::default();
         self.tickets.reserve(self.fresh.len());
-        let members = &self.members;
-        let plain = self.fresh.iter().map(|key| fresh(members, *key)).take_while(|(_, terms)| terms.is_plain());
-        let cells = plain.map(|(cell, _)| cell.clone());
-        let admitted = self.shared.engine.admit_many(cells, &mut self.tickets, &mut fx);
+        let Self { members, fresh, tickets, .. } = self;
+        // The engine takes no more of them than it accepts.
+        let cells = fresh.iter().map_while(|key| terms(members, *key).is_plain().then(|| offer(members, *key).cell));
+        let admitted = self.shared.engine.admit_many(cells, tickets, &mut fx);
         self.shared.apply(&mut fx);
         let mut tickets = std::mem::take(&mut self.tickets);
         tickets.drain(..).for_each(|ticket| self.accept_first(ticket));
@@ -128,36 +139,53 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Submits the first, without waiting; room may be made for it.
     fn enter_first(&mut self) {
-        let request = self.first_request();
+        let request = self.offer_first();
         let mut fx = Effects::default();
         match self.shared.engine.admit(request, &mut fx) {
             Admission::Accepted(ticket) => self.accept_first(ticket),
             Admission::Shedding(ticket, shed) => {
-                self.shared.shed(&shed, &mut fx);
+                self.shared.shed(shed, &mut fx);
                 self.accept_first(ticket);
             }
-            Admission::Full(_) => self.end_first(|job| SubmitError::Full(job).into()),
-            Admission::Closed(_) => self.refuse_all(SubmitError::Closed),
+            Admission::Full(cell) => {
+                self.restore_first(cell);
+                self.end_first(|job| SubmitError::Full(job).into());
+            }
+            Admission::Closed(cell) => {
+                self.restore_first(cell);
+                self.refuse_all(SubmitError::Closed);
+            }
         }
         self.shared.apply(&mut fx);
     }
 
     fn stand_in_line(&mut self, cx: &mut Context<'_>) {
-        let request = self.first_request();
+        let request = self.offer_first();
         let mut fx = Effects::default();
         let entry = self.shared.engine.admit_or_wait(request, cx.waker().clone(), &mut fx);
         self.shared.apply(&mut fx);
         match entry {
             Entry::Accepted(ticket) => self.accept_first(ticket),
             Entry::Waiting(line) => self.line = Some(line),
-            Entry::Closed(_) => self.refuse_all(SubmitError::Closed),
+            Entry::Closed(cell) => {
+                self.restore_first(cell);
+                self.refuse_all(SubmitError::Closed);
+            }
         }
     }
 
-    fn first_request(&self) -> Request<JobCell<J, T, E>> {
+    fn offer_first(&mut self) -> Request<JobCell<J, T, E>> {
         let Some(first) = self.fresh.front() else { unreachable!("there is a fresh member") };
-        let (cell, terms) = fresh(&self.members, *first);
-        terms.request(cell.clone())
+        offer(&mut self.members, *first)
+    }
+
+    /// The first that is not accepted has its cell back.
+    pub(super) fn restore_first(&mut self, cell: JobCell<J, T, E>) {
+        let Some(member) = self.fresh.front().and_then(|key| self.members.get_mut(*key)) else {
+            unreachable!("there is a fresh member")
+        };
+        let Stage::Offered(terms) = member.stage else { unreachable!("only what was offered comes back") };
+        member.stage = Stage::New(cell, terms);
     }
 
     pub(super) fn accept_first(&mut self, ticket: Ticket) {
@@ -181,9 +209,9 @@ impl<J, T, E, X> Window<J, T, E, X> {
     pub(super) fn end_first(&mut self, why: impl FnOnce(J) -> RunError<J, E>) {
         let Some(key) = self.fresh.pop_front() else { return };
         let Some(member) = self.members.get_mut(key) else { unreachable!("a fresh member is here") };
-        if let Stage::New(cell, _) = &member.stage {
-            let job = take_job(cell);
-            member.stage = Stage::Over(None, Err(why(job)));
+        match std::mem::replace(&mut member.stage, Stage::Offered(Terms::PLAIN)) {
+            Stage::New(cell, _) => member.stage = Stage::Over(None, Err(why(take_job(cell)))),
+            _ => unreachable!("what was offered is restored before it ends"),
         }
         if self.order == Order::Unordered {
             self.refused.push_back(key);
@@ -191,10 +219,19 @@ impl<J, T, E, X> Window<J, T, E, X> {
     }
 }
 
-/// A member that is not accepted yet.
-fn fresh<J, T, E, X>(members: &Slab<Member<J, T, E, X>>, key: Key) -> (&JobCell<J, T, E>, Terms) {
+/// The terms of a member that is not accepted yet.
+fn terms<J, T, E, X>(members: &Slab<Member<J, T, E, X>>, key: Key) -> Terms {
     match members.get(key) {
-        Some(Member { stage: Stage::New(cell, terms), .. }) => (cell, *terms),
+        Some(Member { stage: Stage::New(_, terms), .. }) => *terms,
+        _ => unreachable!("a fresh member is new"),
+    }
+}
+
+/// What the engine is asked for it.
+fn offer<J, T, E, X>(members: &mut Slab<Member<J, T, E, X>>, key: Key) -> Request<JobCell<J, T, E>> {
+    let terms = terms(members, key);
+    match members.get_mut(key).map(|member| std::mem::replace(&mut member.stage, Stage::Offered(terms))) {
+        Some(Stage::New(cell, terms)) => terms.request(cell),
         _ => unreachable!("a fresh member is new"),
     }
 }

@@ -3,11 +3,10 @@
 use super::directory::{self, PoolId};
 use super::error::JobError;
 use super::nested::{self, Wait};
-use super::shared::{JobCell, Outcome};
+use super::shared::{JobCell, JobInbox, Outcome};
 use crate::contain::discard;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::Ticket;
-use crate::kernel::inbox::Inbox;
 use crate::kernel::slab::Key;
 use crate::rt;
 use std::fmt;
@@ -98,7 +97,7 @@ impl<J, T, E> JobHandle<J, T, E> {
     }
 
     /// Has the outcome go to `inbox`, under `key`: from here on the handle has none. Returns it if it is there already.
-    pub(super) fn address(&mut self, inbox: &Arc<Inbox<Outcome<J, T, E>>>, key: Key) -> Option<Outcome<J, T, E>> {
+    pub(super) fn address(&mut self, inbox: &Arc<JobInbox<J, T, E>>, key: Key) -> Option<Outcome<J, T, E>> {
         self.wait = None;
         let cell = self.cell.take()?;
         let (outcome, waker) = cell.address(inbox.clone(), key);
@@ -130,6 +129,9 @@ impl<J, T, E> JobHandle<J, T, E> {
         rt::block_on(self)
     }
 }
+
+// Neither job nor outcome is ever pinned.
+impl<J, T, E> Unpin for JobHandle<J, T, E> {}
 
 impl<J, T, E> Future for JobHandle<J, T, E> {
     type Output = Outcome<J, T, E>;

@@ -13,10 +13,11 @@ use super::directory::PoolId;
 use super::error::JobError;
 use super::handle::JobHandle;
 use super::nested::{self, Wait};
-use super::shared::Outcome;
+use super::shared::{JobCell, JobInbox, Outcome};
 use crate::contain::discard;
+use crate::kernel::cell::Cell;
 use crate::kernel::inbox::{Arrivals, Inbox};
-use crate::kernel::slab::Slab;
+use crate::kernel::slab::{Key, Slab};
 use crate::rt;
 use std::collections::VecDeque;
 use std::fmt;
@@ -126,6 +127,7 @@ pub fn try_join<J, T, E>(handles: impl IntoIterator<Item = JobHandle<J, T, E>>) 
         handles: Slab::new(),
         pools: Vec::new(),
         inbox: Arc::new(Inbox::new()),
+        early: Vec::new(),
         arrived: VecDeque::new(),
         results: Vec::new(),
         error: None,
@@ -140,7 +142,7 @@ pub fn try_join<J, T, E>(handles: impl IntoIterator<Item = JobHandle<J, T, E>>) 
         all.results.push(None);
         if let Some(handle) = all.handles.get_mut(key) {
             if let Some(outcome) = handle.address(&all.inbox, key) {
-                all.arrived.push_back((key, outcome));
+                all.early.push((key, outcome));
             }
         }
     }
@@ -166,8 +168,10 @@ pub struct TryJoin<J, T, E> {
     /// Those whose outcome is not here yet. The keys are the positions of the handles: none is used twice.
     handles: Slab<JobHandle<J, T, E>>,
     pools: Vec<PoolId>,
-    inbox: Arc<Inbox<Outcome<J, T, E>>>,
-    arrived: Arrivals<Outcome<J, T, E>>,
+    inbox: Arc<JobInbox<J, T, E>>,
+    /// Outcomes that were there from the start.
+    early: Vec<(Key, Outcome<J, T, E>)>,
+    arrived: Arrivals<JobCell<J, T, E>>,
     results: Vec<Option<T>>,
     error: Option<JobError<J, E>>,
     wait: Option<Wait>,
@@ -177,18 +181,25 @@ pub struct TryJoin<J, T, E> {
 
 impl<J, T, E> TryJoin<J, T, E> {
     fn sort_in(&mut self) {
-        while let Some((key, outcome)) = self.arrived.pop_front() {
-            discard(self.handles.take(key));
-            match outcome {
-                Ok(result) if self.error.is_none() => self.results[key.index()] = Some(result),
-                Err(error) if self.error.is_none() => {
-                    self.error = Some(error);
-                    for key in self.handles.keys() {
-                        self.handles.get(key).into_iter().for_each(JobHandle::cancel);
-                    }
+        for (key, outcome) in std::mem::take(&mut self.early) {
+            self.note(key, outcome);
+        }
+        while let Some((key, mut cell)) = self.arrived.pop_front() {
+            self.note(key, Cell::open(&mut cell));
+        }
+    }
+
+    fn note(&mut self, key: Key, outcome: Outcome<J, T, E>) {
+        discard(self.handles.take(key));
+        match outcome {
+            Ok(result) if self.error.is_none() => self.results[key.index()] = Some(result),
+            Err(error) if self.error.is_none() => {
+                self.error = Some(error);
+                for key in self.handles.keys() {
+                    self.handles.get(key).into_iter().for_each(JobHandle::cancel);
                 }
-                unwanted => discard(unwanted),
             }
+            unwanted => discard(unwanted),
         }
     }
 
@@ -201,6 +212,7 @@ impl<J, T, E> TryJoin<J, T, E> {
 
     fn forget(&mut self) {
         self.go_on();
+        self.early.drain(..).for_each(discard);
         self.arrived.drain(..).for_each(discard);
         self.results.drain(..).for_each(discard);
         discard(self.error.take());

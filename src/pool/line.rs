@@ -50,8 +50,8 @@ impl<J, T, E> InLine<J, T, E> {
         self.shared.apply(&mut fx);
         match waited {
             Some(Waited::Accepted(ticket)) => Ok(self.accepted(ticket)),
-            Some(Waited::Closed(_)) => Err(SubmitError::Closed(take_job(&self.take()))),
-            _ => Err(SubmitError::Timeout(take_job(&self.take()))),
+            Some(Waited::Closed(_)) => Err(SubmitError::Closed(take_job(self.take()))),
+            _ => Err(SubmitError::Timeout(take_job(self.take()))),
         }
     }
 }
@@ -65,7 +65,7 @@ impl<J, T, E> Future for InLine<J, T, E> {
         if let Some(key) = self.line {
             return match ready!(self.shared.engine.poll_wait(key, cx.waker())) {
                 Waited::Accepted(ticket) => Poll::Ready(Ok(self.accepted(ticket))),
-                _ => Poll::Ready(Err(SubmitError::Closed(take_job(&self.take())))),
+                _ => Poll::Ready(Err(SubmitError::Closed(take_job(self.take())))),
             };
         }
         let mut fx = Effects::default();
@@ -75,7 +75,7 @@ impl<J, T, E> Future for InLine<J, T, E> {
         self.shared.apply(&mut fx);
         match entry {
             Entry::Accepted(ticket) => Poll::Ready(Ok(self.accepted(ticket))),
-            Entry::Closed(_) => Poll::Ready(Err(SubmitError::Closed(take_job(&self.take())))),
+            Entry::Closed(_) => Poll::Ready(Err(SubmitError::Closed(take_job(self.take())))),
             Entry::Waiting(key) => {
                 self.line = Some(key);
                 Poll::Pending

@@ -34,6 +34,8 @@ pub(super) struct Member<J, T, E, X> {
 /// How far it has come, as the window knows.
 pub(super) enum Stage<J, T, E> {
     New(JobCell<J, T, E>, Terms),
+    /// The engine has the cell, and has not said yet what becomes of it: maybe it stands in line.
+    Offered(Terms),
     Accepted(Ticket),
     Over(Option<JobId>, Ran<J, T, E>),
 }
@@ -42,7 +44,7 @@ impl<J, T, E, X> Member<J, T, E, X> {
     /// Its number, if it was accepted.
     pub(super) fn id(&self) -> Option<JobId> {
         match &self.stage {
-            Stage::New(..) => None,
+            Stage::New(..) | Stage::Offered(_) => None,
             Stage::Accepted(ticket) => Some(JobId(ticket.number)),
             Stage::Over(id, _) => *id,
         }

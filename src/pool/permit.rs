@@ -5,7 +5,6 @@ use super::handle::JobHandle;
 use super::shared::{Parcel, Shared};
 use super::submit::take_job;
 use super::{WorkerPool, nested};
-use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Effects, Reservation, Waited};
 use crate::kernel::slab::Key;
 use std::fmt;
@@ -62,13 +61,13 @@ impl<J, T, E> Permit<J, T, E> {
     /// [`Closed`](SubmitError::Closed), with the job, if a shutdown has begun since the permit was granted.
     pub fn submit(mut self, job: J) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
         let place = self.place.take().expect("a permit has its place until it is used");
-        let cell = Arc::new(Cell::new(Parcel::new(job)));
+        let cell = Parcel::cell(job);
         let mut fx = Effects::default();
         let filled = self.shared.engine.fill(place, cell.clone(), &mut fx);
         self.shared.apply(&mut fx);
         match filled {
             Ok(ticket) => Ok(JobHandle::new(self.shared.id, cell, ticket)),
-            Err(cell) => Err(SubmitError::Closed(take_job(&cell))),
+            Err(cell) => Err(SubmitError::Closed(take_job(cell))),
         }
     }
 }
@@ -117,7 +116,7 @@ impl<J, T, E> Future for Reserving<J, T, E> {
         let answer = match reservation {
             Reservation::Granted(place) => Poll::Ready(Ok(self.permit(place))),
             Reservation::Shedding(place, shed) => {
-                self.shared.shed(&shed, &mut fx);
+                self.shared.shed(shed, &mut fx);
                 Poll::Ready(Ok(self.permit(place)))
             }
             Reservation::Full => Poll::Ready(Err(ReserveError::Full)),

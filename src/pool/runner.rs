@@ -13,7 +13,7 @@
 //! | `Gone`: it rests, or has ended | no | nothing to do |
 //!
 //! # Invariants
-//! 1. Each claimed job is in `batch.claims`, in `current`, in `settled` or on the desk: whatever drops the runner ends it.
+//! 1. Each claimed job is in `batch`, in `current`, in `settled` or on the desk: whatever drops the runner ends it.
 //! 2. The hook runs before an outcome is counted, and it is counted before its handle can see it.
 //! 3. Before a pending attempt is left alone, what is settled is published and what is claimed is given back; its bell
 //!    knows the task's waker from the start. *Then* the bell is read.
@@ -39,6 +39,7 @@ use super::threads::Ringer;
 use crate::contain::{contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Claim, Clock, Ended, Now, Ticket};
 use crate::rt;
 use std::any::Any;
@@ -140,18 +141,17 @@ where
         self.arrive();
         loop {
             self.shared.apply(&mut self.account.fx);
-            while let Some(claim) = self.account.batch.claims.pop_front() {
+            while let Some(claim) = self.account.batch.next() {
                 let end = match self.begin(claim) {
-                    Some(Ok(())) => self.attempt().await,
-                    Some(Err(end)) => end,
-                    None => continue,
+                    Ok(()) => self.attempt().await,
+                    Err(end) => end,
                 };
                 self.conclude(end);
                 self.pace.served += 1;
                 self.pace.spell += 1;
             }
             let rests = self.turn();
-            if self.account.batch.claims.is_empty() {
+            if self.account.batch.is_empty() {
                 let others = self.pace.others(rests);
                 if others.is_some() && self.shared.engine.linger(&mut self.account.batch) {
                     self.stage = Stage::Starting;
@@ -160,7 +160,7 @@ where
                 } else if rests {
                     rt::let_run(others).await;
                 }
-                if self.account.batch.claims.is_empty() && self.leave() {
+                if self.account.batch.is_empty() && self.leave() {
                     return;
                 }
             }
@@ -170,7 +170,7 @@ where
     fn arrive(&mut self) {
         self.shared.engine.arrive(&mut self.account.batch, &mut self.account.fx);
         self.stage = Stage::Here;
-        let claimed = self.account.batch.claims.len();
+        let claimed = self.account.batch.len();
         // What others have found may no longer hold. One job alone is not worth a look at the clock.
         if claimed > 1 {
             self.pace.claimed(claimed, &Now::unread(self.shared.engine.clock()));
@@ -183,8 +183,8 @@ where
         let now = Now::unread(shared.engine.clock());
         let rests = pace.chooses_rest(&mut account.batch.tempo, &now);
         account.turn(shared, &now, !rests);
-        if !account.batch.claims.is_empty() {
-            pace.claimed(account.batch.claims.len(), &now);
+        if !account.batch.is_empty() {
+            pace.claimed(account.batch.len(), &now);
         }
         rests
     }
@@ -201,18 +201,16 @@ where
         self.stage == Stage::Gone
     }
 
-    /// Takes a claimed job and says how it ends if there is to be no attempt. `None`: it has been taken back.
+    /// Takes a claimed job, or says how it ends if there is to be no attempt.
     #[inline]
-    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<Result<(), End<T, E>>> {
-        let Claim { ticket, cell, deadline, late, recalls } = claim;
-        let bell = self.account.batch.bell();
-        bell.begin(ticket.number);
-        let Parcel { job, history } = cell.start(recalls)?;
-        let signal = bell.signal();
+    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Result<(), End<T, E>> {
+        let Claim { ticket, mut cell, deadline } = claim;
+        let Parcel { job, history } = Cell::lend(&mut cell);
+        let signal = self.account.batch.bell().signal();
         let retries = self.shared.options.retry.is_some();
         // What was in time when it was claimed may have waited behind others of its batch since.
         let started = if retries || deadline != NEVER { self.shared.engine.clock().now() } else { 0 };
-        let late = late || deadline <= started;
+        let late = deadline <= started;
         let attempted = !late && signal == Signal::Run;
         if attempted {
             let attempts = history.as_ref().map_or(0, |history| history.attempts);
@@ -224,11 +222,11 @@ where
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
-        Some(match signal {
+        match signal {
             Signal::Run if late => Err(End::Late),
             Signal::Run => Ok(()),
             signal => Err(End::Stopped(signal)),
-        })
+        }
     }
 
     /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
@@ -365,10 +363,9 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
             lose(current.ticket, job, current.cell, current.attempted);
         }
         discard(batch.bell().attend(None));
-        while let Some(Claim { ticket, cell, recalls, .. }) = batch.claims.pop_front() {
-            if let Some(parcel) = cell.start(recalls) {
-                lose(ticket, Some(parcel.job), cell, false);
-            }
+        while let Some(Claim { ticket, mut cell, .. }) = batch.next() {
+            let parcel = Cell::lend(&mut cell);
+            lose(ticket, Some(parcel.job), cell, false);
         }
         let arrived = self.stage == Stage::Here;
         let count = settled.len();

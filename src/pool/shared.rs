@@ -6,23 +6,29 @@ use super::threads::{Desks, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
-use crate::kernel::cell::{Cell, Settled};
+use crate::kernel::cell::{Cell, CellInbox, Settled};
 use crate::kernel::crew::Need;
 use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, LaneId, Overflow, Sweep, Ticket};
+use crate::kernel::inbox::{Delivered, Post};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Timekeeper};
-use crate::shim::Mutex;
+use crate::shim::{self, Mutex};
 use crate::shim::atomic::AtomicUsize;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 /// The outcome of a job.
 pub(super) type Outcome<J, T, E> = Result<T, JobError<J, E>>;
 
 /// The one allocation of a job.
-pub(super) type JobCell<J, T, E> = Arc<Cell<Parcel<J, E>, Outcome<J, T, E>>>;
+pub(super) type JobCell<J, T, E> = shim::Shared<Cell<Parcel<J, E>, Outcome<J, T, E>>>;
+
+/// Where the jobs of one reader come back to.
+pub(super) type JobInbox<J, T, E> = CellInbox<Parcel<J, E>, Outcome<J, T, E>>;
+
+/// Jobs on their way there.
+pub(super) type JobPost<J, T, E> = Post<JobCell<J, T, E>>;
 
 /// A job while it waits, with what earlier attempts have left.
 pub(super) struct Parcel<J, E> {
@@ -145,6 +151,12 @@ impl<J, E> Parcel<J, E> {
         Self { job, history: None }
     }
 
+    /// A cell for a job that its submitter reads by itself.
+    #[inline]
+    pub(super) fn cell<T>(job: J) -> JobCell<J, T, E> {
+        JobCell::new(Cell::new(Self::new(job)))
+    }
+
     /// What is known of a job that ends while it waits.
     pub(super) fn into_waiting(self, stop: StopReason) -> Failure<J, E> {
         let (attempts, last_error) = self.history.map_or((0, None), |past| (past.attempts, past.last_error));
@@ -172,7 +184,7 @@ where
     fn withdraw(self: Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
         if let Some(cell) = self.engine.withdraw(ticket, &mut fx) {
-            self.withdrawn(&cell, &mut fx);
+            self.withdrawn(cell, &mut fx);
         }
         self.apply(&mut fx);
     }
@@ -287,21 +299,43 @@ impl<J, T, E> Shared<J, T, E> {
         }
     }
 
-    /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
-    pub(super) fn publish(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
-        if let Some(reader) = self.store(cell, outcome) {
-            contain::wake(reader);
+    /// Stores an outcome that the engine has counted, and tells whoever waits for it.
+    pub(super) fn publish(&self, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>, fx: &mut Effects) {
+        let mut post = Post::new();
+        self.store(cell, outcome, &mut post, fx);
+        self.deliver(&mut post, fx);
+    }
+
+    /// Stores an outcome that the engine has counted. If it goes to an inbox, it waits in `post` until that is
+    /// [delivered](Self::deliver).
+    #[inline]
+    pub(super) fn store(
+        &self,
+        cell: JobCell<J, T, E>,
+        outcome: Outcome<J, T, E>,
+        post: &mut JobPost<J, T, E>,
+        fx: &mut Effects,
+    ) {
+        match Cell::settle(cell, outcome) {
+            Settled::Kept(None) => {}
+            Settled::Kept(Some(reader)) => fx.wakers.push(Due::Wake(reader)),
+            Settled::Unread(outcome) => discard(outcome),
+            Settled::Addressed(cell, key) => self.delivered(post.add(key, cell), fx),
         }
     }
 
-    /// Stores an outcome that the engine has counted. The reader is to be woken.
+    /// Delivers what waits in `post`.
     #[inline]
-    pub(super) fn store(&self, cell: &JobCell<J, T, E>, outcome: Outcome<J, T, E>) -> Option<Waker> {
-        let Settled { reader, unread } = cell.settle(outcome);
-        if unread.is_some() {
-            discard(unread);
+    pub(super) fn deliver(&self, post: &mut JobPost<J, T, E>, fx: &mut Effects) {
+        self.delivered(post.deliver(), fx);
+    }
+
+    #[inline]
+    fn delivered(&self, delivered: Delivered<JobCell<J, T, E>>, fx: &mut Effects) {
+        if let Some(reader) = delivered.reader {
+            fx.wakers.push(Due::Wake(reader));
         }
-        reader
+        delivered.unread.into_iter().for_each(discard);
     }
 
     /// Shows a job that failed for good to the hook. A panic in the hook ends here.
@@ -317,23 +351,23 @@ impl<J, T, E> Shared<J, T, E> {
     pub(super) fn cancel(self: &Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
         if let Cancelled::Waiting(cell) = self.engine.cancel(ticket, &mut fx) {
-            self.withdrawn(&cell, &mut fx);
+            self.withdrawn(cell, &mut fx);
         }
         self.apply(&mut fx);
     }
 
-    fn withdrawn(&self, cell: &JobCell<J, T, E>, fx: &mut Effects) {
-        let Parcel { job, history } = cell.lend();
+    fn withdrawn(&self, mut cell: JobCell<J, T, E>, fx: &mut Effects) {
+        let Parcel { job, history } = Cell::lend(&mut cell);
         discard(history);
-        self.publish(cell, Err(JobError::Cancelled(Some(job))));
+        self.publish(cell, Err(JobError::Cancelled(Some(job))), fx);
         self.engine.published(1, fx);
     }
 
     /// Tells of a job that made room for a newer one.
-    pub(super) fn shed(&self, cell: &JobCell<J, T, E>, fx: &mut Effects) {
-        let error = JobError::Shed(Box::new(cell.lend().into_waiting(StopReason::Shed)));
+    pub(super) fn shed(&self, mut cell: JobCell<J, T, E>, fx: &mut Effects) {
+        let error = JobError::Shed(Box::new(Cell::lend(&mut cell).into_waiting(StopReason::Shed)));
         self.dead_letter(&error);
-        self.publish(cell, Err(error));
+        self.publish(cell, Err(error), fx);
         self.engine.published(1, fx);
     }
 
@@ -354,11 +388,13 @@ impl<J, T, E> Shared<J, T, E> {
             self.harvest.lock().open = true;
         }
         let swept = self.engine.sweep(sweep, &mut fx);
-        for cell in &swept {
-            let error = self.unstarted(cell.lend(), sweep);
-            self.publish(cell, Err(error));
+        let (count, mut post) = (swept.len(), Post::new());
+        for mut cell in swept {
+            let error = self.unstarted(Cell::lend(&mut cell), sweep);
+            self.store(cell, Err(error), &mut post, &mut fx);
         }
-        self.engine.published(swept.len(), &mut fx);
+        self.deliver(&mut post, &mut fx);
+        self.engine.published(count, &mut fx);
         self.apply(&mut fx);
         if let Some(threads) = &self.threads {
             threads.close();

@@ -260,7 +260,7 @@ async fn wait_for_room<J, T, E>(
 ) -> Result<JobHandle<J, T, E>, SubmitError<J>> {
     match refused {
         Refused::Full(cell) if nested::is_inside(shared.id) && shared.options.overflow == Overflow::Wait => {
-            Err(SubmitError::WouldDeadlock(take_job(&cell)))
+            Err(SubmitError::WouldDeadlock(take_job(cell)))
         }
         refused => InLine::new(shared.clone(), refused.waits(shared)?, terms, deserted).await,
     }
@@ -273,12 +273,12 @@ pub(super) fn start<J, T, E>(
     job: J,
     terms: Terms,
 ) -> Result<JobHandle<J, T, E>, Refused<J, T, E>> {
-    let cell = Arc::new(Cell::new(Parcel::new(job)));
+    let cell = Parcel::cell(job);
     let mut fx = Effects::default();
     let admitted = match shared.engine.admit(terms.request(cell.clone()), &mut fx) {
         Admission::Accepted(ticket) => Ok(ticket),
         Admission::Shedding(ticket, shed) => {
-            shared.shed(&shed, &mut fx);
+            shared.shed(shed, &mut fx);
             Ok(ticket)
         }
         Admission::Full(cell) => Err(Refused::Full(cell)),
@@ -299,22 +299,22 @@ impl<J, T, E> Refused<J, T, E> {
     /// The job, for a caller that does not wait.
     pub(super) fn without_waiting(self) -> SubmitError<J> {
         match self {
-            Self::Full(cell) => SubmitError::Full(take_job(&cell)),
-            Self::Closed(cell) => SubmitError::Closed(take_job(&cell)),
+            Self::Full(cell) => SubmitError::Full(take_job(cell)),
+            Self::Closed(cell) => SubmitError::Closed(take_job(cell)),
         }
     }
 
     /// The job, if it is to wait for room.
     fn waits(self, shared: &Arc<Shared<J, T, E>>) -> Result<JobCell<J, T, E>, SubmitError<J>> {
         match self {
-            Self::Closed(cell) => Err(SubmitError::Closed(take_job(&cell))),
-            Self::Full(cell) if shared.options.overflow != Overflow::Wait => Err(SubmitError::Full(take_job(&cell))),
+            Self::Closed(cell) => Err(SubmitError::Closed(take_job(cell))),
+            Self::Full(cell) if shared.options.overflow != Overflow::Wait => Err(SubmitError::Full(take_job(cell))),
             Self::Full(cell) => Ok(cell),
         }
     }
 }
 
 /// The job of a cell that was not accepted.
-pub(super) fn take_job<J, T, E>(cell: &JobCell<J, T, E>) -> J {
-    cell.lend().job
+pub(super) fn take_job<J, T, E>(mut cell: JobCell<J, T, E>) -> J {
+    Cell::lend(&mut cell).job
 }

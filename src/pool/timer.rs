@@ -5,6 +5,7 @@
 use super::error::JobError;
 use super::shared::{Shared, Task};
 use crate::contain::discard;
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Clock, Effects, Expired, Ring};
 use crate::retry::StopReason;
 use crate::rt::{self, Sleep};
@@ -67,10 +68,10 @@ impl<J, T, E> Timer<J, T, E> {
 
     fn publish(&self, expired: &mut Vec<Expired<super::shared::JobCell<J, T, E>>>, fx: &mut Effects) {
         let count = expired.len();
-        for Expired { cell } in expired.drain(..) {
-            let error = JobError::TimedOut(Box::new(cell.lend().into_waiting(StopReason::Deadline)));
+        for Expired { mut cell } in expired.drain(..) {
+            let error = JobError::TimedOut(Box::new(Cell::lend(&mut cell).into_waiting(StopReason::Deadline)));
             self.shared.dead_letter(&error);
-            self.shared.publish(&cell, Err(error));
+            self.shared.publish(cell, Err(error), fx);
         }
         if count > 0 {
             self.shared.engine.published(count, fx);

@@ -3,11 +3,12 @@
 use super::account::Account;
 use super::error::{Failure, JobError, Panic};
 use super::handler::Exec;
-use super::runner::Runner;
+use super::runner::{Current, Runner};
 use super::shared::{History, Parcel, ticks};
 use crate::contain::{Payload, contain, discard};
 use crate::kernel::alarms::NEVER;
 use crate::kernel::bell::Signal;
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Clock, Parking, Unparkable};
 use crate::retry::{Decision, FailedAttempt, StopReason};
 use crate::rt;
@@ -107,20 +108,17 @@ where
         if error.is_some() {
             discard(std::mem::replace(&mut history.last_error, error));
         }
-        current.cell.give_back(Parcel { job, history: Some(history) });
+        Cell::give_back(&mut current.cell, Parcel { job, history: Some(history) });
         let due = self.shared.engine.clock().now().saturating_add(ticks(delay)).min(NEVER - 1);
-        let parking = Parking { ticket: current.ticket, cell: current.cell.clone(), due, deadline: current.deadline };
+        let Current { ticket, cell, deadline, .. } = current;
+        let parking = Parking { ticket, cell, due, deadline };
         self.account.clear_desk();
         let Account { batch, settled, fx, .. } = &mut self.account;
         match self.shared.engine.park(parking, Account::ended(settled), batch, fx) {
-            Ok(()) => {
-                discard(current);
-                self.account.publish(&self.shared);
-            }
-            Err(why) => {
-                let Parcel { job, history } = current.cell.lend();
-                current.history = history;
-                self.current = Some(current);
+            Ok(()) => self.account.publish(&self.shared),
+            Err((why, mut cell)) => {
+                let Parcel { job, history } = Cell::lend(&mut cell);
+                self.current = Some(Current { cell, history, ..current });
                 // Cancel: asked for between the end of the attempt and here, when no list had the job.
                 if why == Unparkable::Cancelled {
                     return self.stopped(Signal::Cancel, Some(job));

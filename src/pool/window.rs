@@ -9,7 +9,8 @@
 //! # States
 //! | stage of a member | where it stands | next |
 //! |---|---|---|
-//! | `New` | in `fresh`; the first of these may stand in the pool's line | `Accepted`, `Over` (refused) |
+//! | `New` | in `fresh` | `Offered`, `Over` (refused) |
+//! | `Offered` | in `fresh`; the engine has its cell, and it may stand in the pool's line | `Accepted`, `New` (no room), `Over` (refused) |
 //! | `Accepted` | in the pool, or its outcome in the inbox or in `arrived` | `Over` (ordered), handed on (as ready) |
 //! | `Over` | in `order`, or in `refused` | handed on |
 //!
@@ -23,14 +24,15 @@
 //! a job. Here all outcomes of a window come through one inbox, with one waker.
 //!
 //! # Cost
-//! One allocation a job, its cell. One lock operation of the engine for all jobs that are admitted at once, and one of the
-//! inbox for all outcomes that have arrived.
+//! A cell is handed from the window to the engine, to a runner and back, and nobody else has a reference: it is looked at
+//! without a lock, and used for job after job, so there is no allocation a job. One lock operation of the engine for all jobs
+//! that are admitted at once, and one of the inbox for all outcomes that have arrived.
 
 use super::error::{JobError, RunError, SubmitError};
 use super::handle::JobId;
 use super::member::{Delivery, Member, Order, Stage};
 use super::nested::{self, Wait};
-use super::shared::{Outcome, Parcel, Shared};
+use super::shared::{JobCell, JobInbox, Outcome, Parcel, Shared};
 use super::submit::{Terms, take_job};
 use crate::contain::discard;
 use crate::kernel::cell::Cell;
@@ -44,7 +46,7 @@ use std::task::{Context, Poll};
 /// The jobs of one submitter.
 pub(super) struct Window<J, T, E, X> {
     pub(super) shared: Arc<Shared<J, T, E>>,
-    inbox: Arc<Inbox<Outcome<J, T, E>>>,
+    inbox: Arc<JobInbox<J, T, E>>,
     pub(super) order: Order,
     pub(super) members: Slab<Member<J, T, E, X>>,
     /// All members, in order; nobody if they are handed on as they come.
@@ -56,7 +58,9 @@ pub(super) struct Window<J, T, E, X> {
     /// Those that are over without an outcome from the pool, if outcomes are handed on as they come.
     pub(super) refused: VecDeque<Key>,
     /// What has come out of the inbox and is not handed on yet.
-    arrived: Arrivals<Outcome<J, T, E>>,
+    arrived: Arrivals<JobCell<J, T, E>>,
+    /// Cells for jobs to come: not more than there are members.
+    spare: Vec<JobCell<J, T, E>>,
     pub(super) tickets: Vec<Ticket>,
     wait: Option<Wait>,
     /// Somebody was refused.
@@ -75,6 +79,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
             line: None,
             refused: VecDeque::new(),
             arrived: VecDeque::new(),
+            spare: Vec::new(),
             tickets: Vec::new(),
             wait: None,
             refuses: false,
@@ -106,8 +111,13 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The same for a job with terms of its own.
     pub(super) fn push_on(&mut self, tag: X, job: J, terms: Terms) -> Key {
-        let key = self.members.insert_with(|key| {
-            let cell = Arc::new(Cell::addressed(Parcel::new(job), self.inbox.clone(), key));
+        let Self { members, spare, inbox, .. } = self;
+        let key = members.insert_with(|key| {
+            let cell = match spare.pop() {
+                Some(mut cell) => Cell::refill(&mut cell, Parcel::new(job), key).map(|()| cell),
+                None => Err(Parcel::new(job)),
+            };
+            let cell = cell.unwrap_or_else(|parcel| JobCell::new(Cell::addressed(parcel, inbox.clone(), key)));
             Member { tag, stage: Stage::New(cell, terms) }
         });
         self.fresh.push_back(key);
@@ -183,9 +193,19 @@ impl<J, T, E, X> Window<J, T, E, X> {
         if let Some(key) = self.refused.pop_front() {
             return Some(self.members.take(key).delivery(None));
         }
-        let (key, outcome) = self.arrived.pop_front()?;
-        self.notice(key);
+        let (key, outcome) = self.next_arrived()?;
         Some(self.members.take(key).delivery(Some(outcome)))
+    }
+
+    /// The next outcome that has come out of the inbox.
+    fn next_arrived(&mut self) -> Option<(Key, Outcome<J, T, E>)> {
+        let (key, mut cell) = self.arrived.pop_front()?;
+        self.notice(key);
+        let outcome = Cell::open(&mut cell);
+        if self.spare.len() < self.members.len() {
+            self.spare.push(cell);
+        }
+        Some((key, outcome))
     }
 
     fn head_is_over(&self) -> Option<Key> {
@@ -196,8 +216,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Puts what has arrived to its members.
     fn sort_in(&mut self) {
-        while let Some((key, outcome)) = self.arrived.pop_front() {
-            self.notice(key);
+        while let Some((key, outcome)) = self.next_arrived() {
             if let Some(member) = self.members.get_mut(key) {
                 member.stage = Stage::Over(member.id(), outcome.map_err(RunError::Job));
             }
@@ -206,7 +225,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The outcome of a job is here. If it stood in line, it was accepted since anybody looked.
     fn notice(&mut self, key: Key) {
-        if matches!(self.members.get(key), Some(Member { stage: Stage::New(..), .. })) {
+        if matches!(self.members.get(key), Some(Member { stage: Stage::Offered(_), .. })) {
             self.leave_line();
         }
     }
@@ -240,7 +259,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
         }
         let Member { tag, stage } = self.members.take(key);
         match stage {
-            Stage::New(cell, _) => Some((tag, take_job(&cell))),
+            Stage::New(cell, _) => Some((tag, take_job(cell))),
             _ => unreachable!("a fresh member is new"),
         }
     }
@@ -250,8 +269,10 @@ impl<J, T, E, X> Window<J, T, E, X> {
             let mut fx = Effects::default();
             let waited = self.shared.engine.leave_line(line, &mut fx);
             self.shared.apply(&mut fx);
-            if let Waited::Accepted(ticket) = waited {
-                self.accept_first(ticket);
+            match waited {
+                Waited::Accepted(ticket) => self.accept_first(ticket),
+                Waited::Closed(Some(cell)) | Waited::Left(Some(cell)) => self.restore_first(cell),
+                _ => unreachable!("who waits with a job has it back, or a ticket"),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::line::Waiter;
 use super::{
-    Bin, Claimed, Clock, Effects, Engine, Key, LaneId, Link, Now, Phase, Place, Standing, State, Ticket, Ticks,
+    Bin, Clock, Effects, Engine, Key, LaneId, Link, Now, Phase, Place, Standing, State, Ticket, Ticks,
 };
 use std::task::Waker;
 
@@ -82,7 +82,7 @@ impl<C> Entrant<C> {
     }
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// The time for a job that is let in: read before the lock is taken, if it will be needed.
     #[inline]
     pub(super) fn now_for(&self, deadline: Option<Ticks>) -> Now<'_, K> {
@@ -181,7 +181,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.places.len() < self.limits.capacity
@@ -264,7 +264,6 @@ impl<C: Claimed> State<C> {
             alarm: Link::NONE,
             number,
             lane,
-            recalls: 0,
         });
         self.enqueue(key, lane, deadline, now)
     }

@@ -1,13 +1,13 @@
 //! Batches of jobs at the door: many are accepted, or many places granted and filled, in one lock operation.
 
 use super::admission::Entrant;
-use super::{Claimed, Clock, Effects, Engine, Key, Phase, Ticket};
+use super::{Clock, Effects, Engine, Key, Phase, Ticket};
 
 /// Nothing is admitted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// Accepts jobs as long as there are some and there is room, and tells their tickets in order.
     ///
     /// Takes no cell that it does not accept. With somebody in line there is no room: those come first.

@@ -1,8 +1,8 @@
 //! Control: pausing, resuming, and changing how many jobs may run at once.
 
-use super::{Claimed, Clock, Effects, Engine, NEVER, Standing, State, Tempo, Ticks};
+use super::{Clock, Effects, Engine, NEVER, State, Tempo, Ticks};
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// Starts no more jobs until [`resume`](Self::resume). What runs goes on; admission goes on.
     pub(crate) fn pause(&self, fx: &mut Effects) {
         let mut state = self.state.lock();
@@ -30,7 +30,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// Restores invariant 7, as far as it can be done without looking at the time: the first look is due at once.
     #[inline]
     pub(super) fn watch_pace(&mut self) {
@@ -49,8 +49,8 @@ impl<C: Claimed> State<C> {
     pub(super) fn patrol(&mut self, now: Ticks, fx: &mut Effects) {
         let Some(period) = self.period.filter(|_| self.patrol <= now) else { return };
         let mut stuck = false;
-        for key in self.bells.keys() {
-            let Some(bell) = self.bells.get(key).cloned() else { continue };
+        for key in self.here.keys() {
+            let Some(bell) = self.here.get(key).map(|here| here.bell.clone()) else { continue };
             if bell.is_still() && bell.is_swift() {
                 self.note_swift(&bell, false);
                 stuck = true;
@@ -70,17 +70,11 @@ impl<C: Claimed> State<C> {
         if self.claimed == 0 {
             return;
         }
-        for key in self.keys_by_age().into_iter().rev() {
-            let Some(place) = self.places.get_mut(key) else { continue };
-            if !matches!(&place.standing, Standing::Taken(cell, _) if cell.recall()) {
-                continue;
-            }
-            place.recalls += 1;
-            if let Standing::Taken(cell, _) = std::mem::replace(&mut place.standing, Standing::Reserved) {
-                place.standing = Standing::Queued(cell);
-            }
-            self.claimed -= 1;
-            self.ready.push_front(&mut self.places, key);
+        let mut claims = Vec::new();
+        for key in self.here.keys() {
+            self.here.get(key).into_iter().for_each(|here| here.tray.take_all(&mut claims));
         }
+        claims.sort_unstable_by_key(|claim| claim.ticket.number);
+        self.requeue(claims);
     }
 }

@@ -1,7 +1,7 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
 use super::running::{Batch, Ended};
-use super::{Bin, Claimed, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
 use crate::kernel::bell::Signal;
 use std::task::{Poll, Waker};
 
@@ -32,7 +32,7 @@ pub(super) enum Idler {
     Told,
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// Takes a job that waits out of the system, or asks its runner to end it.
     pub(crate) fn cancel(&self, ticket: Ticket, fx: &mut Effects) -> Cancelled<C> {
         if let Some(cell) = self.withdraw(ticket, fx) {
@@ -40,7 +40,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         }
         let mut state = self.state.lock();
         let runner = match state.place(ticket).map(|place| &place.standing) {
-            Some(Standing::Active(runner) | Standing::Taken(_, runner)) => *runner,
+            Some(Standing::Active(runner) | Standing::Taken(runner, _)) => *runner,
             // It has begun to wait again since the withdrawal failed.
             Some(_) => {
                 drop(state);
@@ -49,9 +49,9 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             None => return Cancelled::Ended,
         };
         // A job that has ended and is not counted yet is not the runner's current one any more.
-        match state.bells.get(runner).filter(|bell| bell.raise(ticket.number, Signal::Cancel)) {
-            Some(bell) => {
-                fx.wakers.push(Due::Ring(bell.clone()));
+        match state.here.get(runner).filter(|here| here.bell.raise(ticket.number, Signal::Cancel)) {
+            Some(here) => {
+                fx.wakers.push(Due::Ring(here.bell.clone()));
                 Cancelled::Running
             }
             None => Cancelled::Ended,
@@ -101,10 +101,10 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             }
         }
         // After that: a job that a runner has begun is its last, and hears this (invariant 2 of the bell).
-        for key in state.bells.keys() {
-            if let Some(bell) = state.bells.get(key) {
-                bell.abort();
-                fx.wakers.push(Due::Ring(bell.clone()));
+        for key in state.here.keys() {
+            if let Some(here) = state.here.get(key) {
+                here.bell.abort();
+                fx.wakers.push(Due::Ring(here.bell.clone()));
             }
         }
         state.retire_timer(fx);
@@ -178,24 +178,22 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// Takes a job that waits, queued, taken along or parked, off its list, and its alarm out. Its place is still held.
     pub(super) fn unlist(&mut self, key: Key) -> Option<C> {
+        let recalled = self.recall(key);
         let place = self.places.get_mut(key)?;
-        let cell = match std::mem::replace(&mut place.standing, Standing::Reserved) {
-            Standing::Queued(cell) => {
+        let cell = match (std::mem::replace(&mut place.standing, Standing::Reserved), recalled) {
+            (Standing::Queued(cell), _) => {
                 self.unqueue(key);
                 cell
             }
-            Standing::Parked(cell) => {
+            (Standing::Parked(cell), _) => {
                 self.parked -= 1;
                 cell
             }
-            Standing::Taken(cell, _) if cell.recall() => {
-                self.claimed -= 1;
-                cell
-            }
-            other => {
+            (Standing::Taken(..), Some(cell)) => cell,
+            (other, _) => {
                 place.standing = other;
                 return None;
             }

@@ -1,7 +1,7 @@
 //! Lanes: jobs of one key run one after another, in the order of acceptance; those of different keys run side by side.
 
 use super::line::Waiter;
-use super::{Claimed, State};
+use super::{State};
 use crate::kernel::slab::{Fifo, Key, Slab};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -95,7 +95,7 @@ impl Lanes {
 /// An empty table of lanes with more room than this gives it back.
 const KEPT_LANES: usize = 1024;
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// Counts one more job of a key in, if its lane has room.
     pub(super) fn enter_lane(&mut self, id: LaneId) -> Result<Key, Key> {
         let key = self.lanes.of(id);

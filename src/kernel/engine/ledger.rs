@@ -1,6 +1,6 @@
 //! The ledger: what went in, what came out, and what is still inside, read under one lock.
 
-use super::{Claimed, Clock, Engine, Phase, State};
+use super::{Clock, Engine, Phase, State};
 
 /// Where a job ends. Each accepted job ends in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl PoolStats {
     }
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// One consistent look at everything.
     pub(crate) fn snapshot(&self) -> PoolStats {
         self.state.lock().snapshot()
@@ -149,7 +149,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     fn snapshot(&self) -> PoolStats {
         // A runner whose batch was taken back from it still counts as active until it looks.
         let running = self.active.min(self.claimed);

@@ -1,7 +1,7 @@
 //! The line: submitters that wait for room, in the pool's own line or, behind a full lane, in that of their key.
 
 use super::admission::Entrant;
-use super::{Claimed, Clock, Effects, Engine, Key, Now, State, Ticket};
+use super::{Clock, Effects, Engine, Key, Now, State, Ticket};
 use std::task::{Poll, Waker};
 
 /// How a wait ended, or was given up.
@@ -28,7 +28,7 @@ pub(super) enum Waiter<C> {
     Closed(Option<C>),
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// Looks whether a wait is over; if not, `waker` will be woken when it is.
     pub(crate) fn poll_wait(&self, key: Key, waker: &Waker) -> Poll<Waited<C>> {
         let mut state = self.state.lock();
@@ -79,7 +79,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     pub(super) fn stand_in_line(&mut self, waiter: Waiter<C>) -> Key {
         let key = self.waiters.insert(waiter);
         self.line.push_back(&mut self.waiters, key);

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
 //! | `Queued` | the cell; listed in `ready`, or in its lane behind another job of its key | `Active`, `Taken` (claimed), free (withdrawn, late, shed, swept) |
-//! | `Taken` | the cell, and so does the runner that took it along with another, and may have started it | `Active` (it waits), `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
+//! | `Taken` | nothing: a runner took it along with another; the cell is on its tray, unless it has started it | `Active` (it waits), `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
 //! | `Active` | nothing: a runner has the cell, and is reached by its bell | `Parked`, free |
 //! | `Parked` | the cell, with an alarm for the end of the backoff | `Queued` at the back, free |
 //!
@@ -49,7 +49,7 @@
 //!
 //! # Cost
 //! One lock operation a job beside the submitter's, or one for a whole batch of short ones; each O(1), or O(log n) where
-//! an alarm is set that comes in no order. 48 bytes a place.
+//! an alarm is set that comes in no order. 40 bytes a place.
 
 mod admission;
 mod batching;
@@ -66,24 +66,24 @@ mod timing;
 
 pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
 pub(crate) use batching::Closed;
+pub(crate) use claims::Claim;
 pub(crate) use effects::{Due, Effects};
 pub(crate) use ending::{Cancelled, Sweep};
 pub(crate) use lanes::LaneId;
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
 pub(crate) use line::Waited;
-pub(crate) use running::{Batch, Claim, Claimed, Ended, Parking, Unparkable};
+pub(crate) use running::{Batch, Ended, Parking, Unparkable};
 pub(crate) use tempo::Tempo;
 pub(crate) use timing::{Clock, Expired, Now, Ring};
 
 use super::alarms::{Alarms, NEVER, Ticks};
-use super::bell::Bell;
 use super::slab::{Fifo, Key, Link, Slab};
 use crate::shim::Mutex;
+use claims::Here;
 use ending::Idler;
 use lanes::Lanes;
 use line::Waiter;
-use std::sync::Arc;
 use timing::Timer;
 
 /// The bounds of an engine.
@@ -129,7 +129,7 @@ pub(crate) struct Ticket {
 enum Standing<C> {
     Reserved,
     Queued(C),
-    Taken(C, Key),
+    Taken(Key, u32),
     Active(Key),
     Parked(C),
 }
@@ -143,14 +143,18 @@ struct Place<C> {
     number: u32,
     /// Its lane, if it has a key.
     lane: Link,
-    /// How often it has been taken back from a runner that had taken it along.
-    recalls: u32,
 }
 
 impl<C> Place<C> {
     fn reserved() -> Self {
-        Self { standing: Standing::Reserved, alarm: Link::NONE, number: 0, lane: Link::NONE, recalls: 0 }
+        Self { standing: Standing::Reserved, alarm: Link::NONE, number: 0, lane: Link::NONE }
     }
+}
+
+/// The number of a job of which its place keeps the low half, if so many had been accepted when the last one was.
+#[inline]
+fn number(latest: u64, low: u32) -> u64 {
+    latest - u64::from((latest as u32).wrapping_sub(low))
 }
 
 /// The scheduler of one pool.
@@ -178,7 +182,7 @@ struct State<C> {
     idlers: Slab<Idler>,
     timer: Timer,
     /// The runners that are here.
-    bells: Slab<Arc<Bell>>,
+    here: Slab<Here<C>>,
     /// Runners that exist, starting ones included.
     runners: usize,
     starting: usize,
@@ -204,7 +208,7 @@ struct State<C> {
     totals: Totals,
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// An idle, open engine.
     pub(crate) fn new(limits: Limits, clock: K) -> Self {
         let state = State {
@@ -219,7 +223,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
             line: Fifo::new(),
             idlers: Slab::new(),
             timer: Timer::Off,
-            bells: Slab::new(),
+            here: Slab::new(),
             runners: 0,
             starting: 0,
             lent: 0,
@@ -258,7 +262,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// The slots in use: a lender has lent its own.
     #[inline]
     fn slots_used(&self) -> usize {
@@ -316,8 +320,7 @@ impl<C: Claimed> State<C> {
     /// The number of the job at a place that keeps its low half: the job is one of the last 2^32 that were accepted.
     #[inline]
     fn number(&self, low: u32) -> u64 {
-        let latest = self.totals.accepted - 1;
-        latest - u64::from((latest as u32).wrapping_sub(low))
+        number(self.totals.accepted - 1, low)
     }
 
     /// Gives the place of a job up, which is in no list any more, and counts the job's outcome.

@@ -1,24 +1,10 @@
 //! Running: what a runner asks of the engine between its attempts, and during one.
 
-use super::claims::Claims;
-use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Tempo, Ticket, Ticks};
+use super::claims::{Claim, Here, Tray};
+use super::{Bin, Clock, Effects, Engine, Link, NEVER, Now, Phase, Standing, State, Tempo, Ticket, Ticks, number};
 use crate::kernel::bell::{Bell, Signal};
-use crate::kernel::cell::Cell;
 use crate::kernel::slab::Key;
 use std::sync::Arc;
-
-/// A job that a runner is to run.
-#[derive(Debug)]
-pub(crate) struct Claim<C> {
-    pub(crate) ticket: Ticket,
-    pub(crate) cell: C,
-    /// When it must be out of the system, or [`NEVER`].
-    pub(crate) deadline: Ticks,
-    /// The deadline has passed while it waited: do not start it.
-    pub(crate) late: bool,
-    /// How often it had been taken back when it was claimed: whoever starts it says so.
-    pub(crate) recalls: u32,
-}
 
 /// A claimed job that has ended and is to be counted.
 #[derive(Clone, Copy, Debug)]
@@ -49,33 +35,19 @@ pub(crate) enum Unparkable {
     Cancelled,
 }
 
-/// What a claimed job can tell of itself: whether the runner that took it along has started it.
-pub(crate) trait Claimed: Clone {
-    /// Takes the job back from that runner, which will not start it; `false` if it has.
-    fn recall(&self) -> bool;
-    /// The job waits again: its value may be taken by the next one that is chosen, and not before.
-    fn restore(&self);
-}
-
-impl<V, O> Claimed for Arc<Cell<V, O>> {
-    fn recall(&self) -> bool {
-        Cell::recall(self)
-    }
-
-    fn restore(&self) {
-        Cell::restore(self);
-    }
-}
-
 /// A runner as the engine knows it: its bell, and the jobs that it has claimed and not started.
 ///
 /// One job at a time is the rule. A runner whose jobs have been short may claim its fair share of the queue, so that a
-/// lock operation serves several jobs. They stay within reach: the first await of one gives the others back
-/// ([`Engine::stall`]), and while one blocks its thread the others can still be cancelled, run out of time, be recalled
-/// and be swept.
+/// lock operation serves several jobs. Those that it takes along lie on its [`Tray`], within reach: the first await of one
+/// gives the others back ([`Engine::stall`]), and while one blocks its thread the others can still be cancelled, run out
+/// of time, be recalled and be swept.
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
-    pub(crate) claims: Claims<C>,
+    /// The one to start next, if that is the first.
+    first: Option<Claim<C>>,
+    /// At most so many lie on the tray: fewer, if some have been taken back.
+    along: usize,
+    tray: Arc<Tray<C>>,
     /// What the runner has found.
     pub(crate) tempo: Tempo,
     bell: Arc<Bell>,
@@ -87,7 +59,34 @@ pub(crate) struct Batch<C> {
 
 impl<C> Batch<C> {
     pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { claims: Claims::new(), tempo: Tempo::UNKNOWN, bell, entry: Link::NONE, busy: false }
+        let tray = Arc::new(Tray::new());
+        Self { first: None, along: 0, tray, tempo: Tempo::UNKNOWN, bell, entry: Link::NONE, busy: false }
+    }
+
+    /// The claimed job to start next, which is the runner's current one from here on.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Claim<C>> {
+        if self.first.is_some() {
+            return self.first.take();
+        }
+        if self.along == 0 {
+            return None;
+        }
+        let next = self.tray.next(&self.bell);
+        self.along = if next.is_some() { self.along - 1 } else { 0 };
+        next
+    }
+
+    /// How many jobs are claimed and not started, those included that have been taken back unseen.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.along
+    }
+
+    /// Whether nothing is claimed that is not started.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.along == 0
     }
 
     /// How the runner is reached.
@@ -97,19 +96,20 @@ impl<C> Batch<C> {
     }
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// A spawned runner's first call, and that of one that has lingered: claims. With nothing claimed, leave.
     pub(crate) fn arrive(&self, batch: &mut Batch<C>, fx: &mut Effects) {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.starting -= 1;
         if batch.entry.get().is_none() {
-            batch.entry = state.bells.insert(batch.bell.clone()).into();
+            let here = Here { bell: batch.bell.clone(), tray: batch.tray.clone() };
+            batch.entry = state.here.insert(here).into();
         }
         let now = self.now();
         batch.tempo = state.tempo;
         state.learn(batch.tempo, &now);
-        state.claim(batch, &now);
+        state.claim(batch);
         state.balance(fx);
     }
 
@@ -125,7 +125,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         let mut state = self.state.lock();
         state.learn(batch.tempo, now);
         state.count(ended, now, fx);
-        state.claim(batch, now);
+        state.claim(batch);
         state.balance(fx);
     }
 
@@ -149,20 +149,22 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.balance(fx);
     }
 
-    /// Parks a claimed job, and is a [`turn`](Self::turn). Does nothing if it cannot be parked.
+    /// Parks a claimed job, and is a [`turn`](Self::turn). If it cannot be parked, does nothing and gives the cell back.
     pub(crate) fn park(
         &self,
         parking: Parking<C>,
         ended: impl Iterator<Item = Ended>,
         batch: &mut Batch<C>,
         fx: &mut Effects,
-    ) -> Result<(), Unparkable> {
+    ) -> Result<(), (Unparkable, C)> {
         let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        state.may_park()?;
+        if let Err(why) = state.may_park() {
+            return Err((why, parking.cell));
+        }
         if batch.bell.signal() == Signal::Cancel {
-            return Err(Unparkable::Cancelled);
+            return Err((Unparkable::Cancelled, parking.cell));
         }
         state.count(ended, &now, fx);
         state.claimed -= 1;
@@ -171,14 +173,12 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
         state.totals.retries += 1;
         let key = parking.ticket.key;
         state.unwatch(key);
-        // Under the engine's lock: before it, the place still says that its runner has the job.
-        parking.cell.restore();
         let place = state.places.get_mut(key).expect("a claimed job holds its place");
         place.standing = Standing::Parked(parking.cell);
         state.set_alarm(key, parking.due, parking.deadline);
         // Before the next is claimed: what is asked of that one from then on must stay.
         batch.bell.end();
-        state.claim(batch, &now);
+        state.claim(batch);
         state.balance(fx);
         Ok(())
     }
@@ -191,7 +191,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     /// Whether a runner whose job begins to wait has to [`stall`](Self::stall), if that job's time need not be kept.
     #[inline]
     pub(crate) fn must_stall(batch: &Batch<C>) -> bool {
-        batch.bell.is_swift() || !batch.claims.is_empty()
+        batch.bell.is_swift() || !batch.is_empty()
     }
 
     /// The running job waits. Counts what has ended and gives back what is claimed: a job that waits holds up no other.
@@ -239,10 +239,9 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
 
     /// Leaves, unless work has come in and is now claimed. `true`: the caller is no longer a runner.
     pub(crate) fn leave(&self, batch: &mut Batch<C>, fx: &mut Effects) -> bool {
-        let now = self.now();
         let mut state = self.state.lock();
-        state.claim(batch, &now);
-        let leaves = batch.claims.is_empty();
+        state.claim(batch);
+        let leaves = batch.is_empty();
         if leaves {
             state.runners -= 1;
             state.dismiss_runner(batch);
@@ -264,7 +263,7 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// Counts the outcomes of claimed jobs and frees their places.
     #[inline]
     pub(super) fn count<K: Clock>(&mut self, ended: impl Iterator<Item = Ended>, now: &Now<'_, K>, fx: &mut Effects) {
@@ -298,20 +297,19 @@ impl<C: Claimed> State<C> {
 
     /// Claims from the front of the queue if nothing is claimed and the calling runner's slot is within the limit.
     #[inline]
-    fn claim<K: Clock>(&mut self, batch: &mut Batch<C>, now: &Now<'_, K>) {
-        if !batch.claims.is_empty() {
+    fn claim(&mut self, batch: &mut Batch<C>) {
+        if !batch.is_empty() {
             return;
         }
         if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {
             // The fair share leaves as much to every other runner that can be polled at the same instant.
-            let share = self.ready.len().div_ceil(self.parallelism());
-            for nth in 0..share.min(batch.tempo.burst) {
-                if !self.claim_one(batch, nth > 0, now) {
-                    break;
-                }
+            let share = self.ready.len().div_ceil(self.parallelism()).min(batch.tempo.burst);
+            batch.first = self.claim_first(batch);
+            if share > 1 {
+                self.claim_along(share - 1, batch);
             }
         }
-        if batch.claims.is_empty() {
+        if batch.first.is_none() {
             return self.note_free(batch);
         }
         self.note_pace(batch);
@@ -347,52 +345,74 @@ impl<C: Claimed> State<C> {
         self.note_free(batch);
         self.note_swift(&batch.bell, false);
         if let Some(entry) = batch.entry.take() {
-            self.bells.remove(entry);
+            self.here.remove(entry);
         }
     }
 
-    /// Claims the front of the queue, if there is one. One that is taken along stays within reach, its alarm set.
+    /// Claims the front of the queue, if there is one: the runner's current job from here on.
     #[inline]
-    fn claim_one<K: Clock>(&mut self, batch: &mut Batch<C>, along: bool, now: &Now<'_, K>) -> bool {
-        let Some(key) = self.ready.pop_front(&mut self.places) else { return false };
+    fn claim_first(&mut self, batch: &Batch<C>) -> Option<Claim<C>> {
+        let key = self.ready.pop_front(&mut self.places)?;
         self.claimed += 1;
         let runner = batch.entry.get().expect("a runner that claims is here");
         let place = self.places.get_mut(key).expect("a ready job holds its place");
-        let (low, recalls) = (place.number, place.recalls);
-        let deadline = match place.alarm.get() {
-            Some(alarm) if along => self.alarms.get(alarm).deadline,
-            Some(alarm) => {
-                place.alarm = Link::NONE;
-                self.alarms.clear(alarm).deadline
-            }
-            None => NEVER,
-        };
+        let deadline = place.alarm.take().map_or(NEVER, |alarm| self.alarms.clear(alarm).deadline);
         let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Active(runner)) else {
             unreachable!("a ready job is queued")
         };
+        let low = place.number;
         let number = self.number(low);
-        if along {
-            let place = self.places.get_mut(key).expect("a ready job holds its place");
-            place.standing = Standing::Taken(cell.clone(), runner);
-        } else {
-            batch.bell.renew(number);
-        }
-        let late = deadline != NEVER && deadline <= now.ticks();
-        // In place: a claim that is moved about costs as much as the rest of this.
-        batch.claims.push_back(|| Claim { ticket: Ticket { key, number }, cell, deadline, late, recalls });
-        true
+        batch.bell.begin(number);
+        Some(Claim { ticket: Ticket { key, number }, cell, deadline })
+    }
+
+    /// Takes so many more along, if there are as many. They stay within reach, their alarms set.
+    #[inline]
+    fn claim_along(&mut self, most: usize, batch: &mut Batch<C>) {
+        let runner = batch.entry.get().expect("a runner that claims is here");
+        let latest = self.totals.accepted - 1;
+        let Self { ready, places, alarms, .. } = self;
+        batch.along = batch.tray.fill(|at| {
+            if at as usize == most {
+                return None;
+            }
+            let key = ready.pop_front(places)?;
+            let place = places.get_mut(key).expect("a ready job holds its place");
+            let deadline = place.alarm.get().map_or(NEVER, |alarm| alarms.get(alarm).deadline);
+            let Standing::Queued(cell) = std::mem::replace(&mut place.standing, Standing::Taken(runner, at)) else {
+                unreachable!("a ready job is queued")
+            };
+            let number = number(latest, place.number);
+            Some(Claim { ticket: Ticket { key, number }, cell, deadline })
+        });
+        self.claimed += batch.along;
     }
 
     /// Puts what is claimed and not started back to where it was.
     fn give_back(&mut self, batch: &mut Batch<C>) {
-        while let Some(Claim { ticket, cell, recalls, .. }) = batch.claims.pop_back() {
-            // What has been taken back in the meantime has its outcome, or waits for another runner.
-            let Some(place) = self.place(ticket) else { continue };
-            if place.recalls == recalls && matches!(place.standing, Standing::Taken(..)) {
-                place.standing = Standing::Queued(cell);
-                self.claimed -= 1;
-                self.ready.push_front(&mut self.places, ticket.key);
-            }
+        debug_assert!(batch.first.is_none(), "a runner has started the first of its jobs before that one waits");
+        if std::mem::take(&mut batch.along) > 0 {
+            let mut claims = Vec::new();
+            batch.tray.take_all(&mut claims);
+            self.requeue(claims);
         }
+    }
+
+    /// Jobs that were taken along are the first in the queue again. They are in the order of acceptance.
+    pub(super) fn requeue(&mut self, claims: Vec<Claim<C>>) {
+        self.claimed -= claims.len();
+        for Claim { ticket, cell, .. } in claims.into_iter().rev() {
+            let place = self.places.get_mut(ticket.key).expect("a job that was taken along holds its place");
+            place.standing = Standing::Queued(cell);
+            self.ready.push_front(&mut self.places, ticket.key);
+        }
+    }
+
+    /// Takes a job back that a runner has taken along, unless that has started it. Its alarm stays.
+    pub(super) fn recall(&mut self, key: Key) -> Option<C> {
+        let Some(Standing::Taken(runner, at)) = self.places.get(key).map(|place| &place.standing) else { return None };
+        let claim = self.here.get(*runner)?.tray.take(*at, key)?;
+        self.claimed -= 1;
+        Some(claim.cell)
     }
 }

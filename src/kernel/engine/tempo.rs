@@ -1,6 +1,6 @@
 //! Tempo: how fast jobs are run, as runners find it, and how many runners that makes use of.
 
-use super::{Claimed, Clock, NEVER, Now, State, Ticks};
+use super::{Clock, NEVER, Now, State, Ticks};
 
 /// What a job costs more if another processor runs it, which has to fetch it from this one's caches: a shorter one is done
 /// sooner here.
@@ -33,7 +33,7 @@ impl Tempo {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     /// A runner tells of its tempo.
     #[inline]
     pub(super) fn learn<K: Clock>(&mut self, tempo: Tempo, now: &Now<'_, K>) {

@@ -1,6 +1,6 @@
 //! Timing: the transient timer that ends backoffs, the deadlines of jobs that wait, and the limits of attempts.
 
-use super::{Bin, Claimed, Due, Effects, Engine, NEVER, Standing, State, Ticks};
+use super::{Bin, Due, Effects, Engine, NEVER, Standing, State, Ticks};
 use crate::kernel::alarms::Alarm;
 use std::cell::Cell;
 use std::task::Waker;
@@ -69,7 +69,7 @@ pub(super) enum Timer {
     Asleep { until: Ticks, waker: Waker },
 }
 
-impl<C: Claimed, K: Clock> Engine<C, K> {
+impl<C, K: Clock> Engine<C, K> {
     /// The timer's turn: sends due retries back to the queue, takes out what has expired, and tells runners whose job's
     /// time is up.
     ///
@@ -96,13 +96,14 @@ impl<C: Claimed, K: Clock> Engine<C, K> {
     }
 }
 
-impl<C: Claimed> State<C> {
+impl<C> State<C> {
     fn rang<K: Clock>(&mut self, alarm: Alarm, now: &Now<'_, K>, expired: &mut Vec<Expired<C>>, fx: &mut Effects) {
         let key = alarm.owner;
+        let recalled = self.recall(key);
         let place = self.places.get_mut(key).expect("an alarm's owner holds its place");
         place.alarm = super::Link::NONE;
-        match std::mem::replace(&mut place.standing, Standing::Reserved) {
-            Standing::Parked(cell) => {
+        match (std::mem::replace(&mut place.standing, Standing::Reserved), recalled) {
+            (Standing::Parked(cell), _) => {
                 place.standing = Standing::Queued(cell);
                 self.parked -= 1;
                 self.ready.push_back(&mut self.places, key);
@@ -110,25 +111,22 @@ impl<C: Claimed> State<C> {
                     self.set_alarm(key, alarm.deadline, alarm.deadline);
                 }
             }
-            Standing::Queued(cell) => {
+            (Standing::Queued(cell), _) => {
                 self.unqueue(key);
                 self.expire(key, cell, now, expired, fx);
             }
-            Standing::Taken(cell, _) if cell.recall() => {
-                self.claimed -= 1;
-                self.expire(key, cell, now, expired, fx);
-            }
-            Standing::Active(runner) => {
+            (Standing::Taken(..), Some(cell)) => self.expire(key, cell, now, expired, fx),
+            (Standing::Active(runner), _) => {
                 self.watched -= 1;
                 place.standing = Standing::Active(runner);
                 let number = place.number;
                 let number = self.number(number);
-                if let Some(bell) = self.bells.get(runner).filter(|bell| bell.expire(number)) {
-                    fx.wakers.push(Due::Ring(bell.clone()));
+                if let Some(here) = self.here.get(runner).filter(|here| here.bell.expire(number)) {
+                    fx.wakers.push(Due::Ring(here.bell.clone()));
                 }
             }
             // Started: its runner keeps the time, and has it kept here once the job waits.
-            other => place.standing = other,
+            (other, _) => place.standing = other,
         }
     }
 

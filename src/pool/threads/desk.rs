@@ -1,7 +1,8 @@
 //! Where a runner on a thread leaves the outcomes that it tells of together, so that they are told of even while it is
 //! stuck in the next job.
 
-use crate::kernel::engine::{Due, Effects};
+use crate::kernel::engine::Effects;
+use crate::kernel::inbox::Post;
 use crate::pool::account::{Account, Settlement};
 use crate::pool::shared::Shared;
 use crate::shim::Mutex;
@@ -59,11 +60,12 @@ impl<J, T, E> Desks<J, T, E> {
         if settled.is_empty() {
             return;
         }
-        let (count, mut fx) = (settled.len(), Effects::default());
+        let (count, mut post, mut fx) = (settled.len(), Post::new(), Effects::default());
         shared.engine.count_for(Account::ended(&settled), &mut fx);
         for Settlement { cell, outcome, .. } in settled {
-            fx.wakers.extend(shared.store(&cell, outcome).map(Due::Wake));
+            shared.store(cell, outcome, &mut post, &mut fx);
         }
+        shared.deliver(&mut post, &mut fx);
         shared.engine.published(count, &mut fx);
         shared.apply(&mut fx);
     }

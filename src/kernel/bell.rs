@@ -94,6 +94,13 @@ impl Bell {
         self.word.store(NOBODY << NUMBER_SHIFT, Ordering::Relaxed);
     }
 
+    /// Whether the current job has been asked to end.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        // Ordering: Acquire, as in `signal`.
+        self.word.load(Ordering::Acquire) & SIGNAL != 0
+    }
+
     /// What the current job has been asked to do.
     #[inline]
     pub(crate) fn signal(&self) -> Signal {

@@ -37,7 +37,8 @@
 
 use super::inbox::{Inbox, Letter};
 use super::slab::Key;
-use crate::shim::{Mutex, Shared};
+use crate::shim::{Mutex, MutexGuard, Shared};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -101,10 +102,11 @@ impl<V, O> Cell<V, O> {
 
     /// Invariant 5.
     #[inline]
-    fn with<R>(this: &mut Shared<Self>, look: impl FnOnce(&mut State<V, O>) -> R) -> R {
-        match Shared::get_mut(this) {
-            Some(cell) => look(cell.state.get_mut()),
-            None => look(&mut this.state.lock()),
+    fn state(this: &mut Shared<Self>) -> Access<'_, V, O> {
+        if Shared::strong_count(this) == 1 {
+            Access::Sole(Shared::get_mut(this).expect("nobody else is there to make another reference").state.get_mut())
+        } else {
+            Access::Locked(this.state.lock())
         }
     }
 
@@ -114,49 +116,51 @@ impl<V, O> Cell<V, O> {
     /// If the value is not there: the caller was not the one that the engine chose.
     #[inline]
     pub(crate) fn lend(this: &mut Shared<Self>) -> V {
-        Self::with(this, |state| match std::mem::replace(&mut state.slot, Slot::Lent) {
+        match std::mem::replace(&mut Self::state(this).slot, Slot::Lent) {
             Slot::Held(value) => value,
             _ => unreachable!("a job is lent only to the one that the engine chose"),
-        })
+        }
     }
 
     /// Puts the value back, for another attempt.
     pub(crate) fn give_back(this: &mut Shared<Self>, value: V) {
-        Self::with(this, |state| {
-            debug_assert!(matches!(state.slot, Slot::Lent), "only a lent value comes back");
-            state.slot = Slot::Held(value);
-        });
+        let mut state = Self::state(this);
+        debug_assert!(matches!(state.slot, Slot::Lent), "only a lent value comes back");
+        state.slot = Slot::Held(value);
     }
 
     /// Stores the outcome of a lent job.
     #[inline]
     pub(crate) fn settle(mut this: Shared<Self>, outcome: O) -> Settled<V, O> {
-        let addressed = Self::with(&mut this, |state| {
-            debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
-            let key = match &mut state.reader {
-                Reader::Left => {
-                    state.slot = Slot::Read;
-                    return Err(Settled::Unread(outcome));
-                }
-                Reader::Inbox(_, key) => Some(*key),
-                Reader::Nobody | Reader::Task(_) => None,
-            };
-            state.slot = Slot::Done(outcome);
-            key.ok_or_else(|| match std::mem::replace(&mut state.reader, Reader::Nobody) {
-                Reader::Task(reader) => Settled::Kept(Some(reader)),
-                _ => Settled::Kept(None),
-            })
-        });
-        match addressed {
-            Ok(key) => Settled::Addressed(this, key),
-            Err(settled) => settled,
+        let mut state = Self::state(&mut this);
+        debug_assert!(matches!(state.slot, Slot::Lent), "a job is settled once, by whoever holds it");
+        match &state.reader {
+            Reader::Nobody => {
+                state.put(outcome);
+                Settled::Kept(None)
+            }
+            Reader::Task(_) => {
+                state.put(outcome);
+                let Reader::Task(reader) = std::mem::replace(&mut state.reader, Reader::Nobody) else { unreachable!() };
+                Settled::Kept(Some(reader))
+            }
+            Reader::Inbox(_, key) => {
+                let key = *key;
+                state.put(outcome);
+                drop(state);
+                Settled::Addressed(this, key)
+            }
+            Reader::Left => {
+                state.slot = Slot::Read;
+                Settled::Unread(outcome)
+            }
         }
     }
 
     /// The outcome of a cell that has come out of an inbox.
     #[inline]
     pub(crate) fn open(this: &mut Shared<Self>) -> O {
-        Self::with(this, State::unread).expect("a cell in an inbox has its outcome")
+        Self::state(this).unread().expect("a cell in an inbox has its outcome")
     }
 
     /// Puts the next value into a cell that has been opened, and that goes to the same inbox, under `key`. Gives the value
@@ -241,7 +245,43 @@ impl<V, O> Cell<V, O> {
     }
 }
 
+/// The state of a cell, for its owner.
+enum Access<'a, V, O> {
+    Sole(&'a mut State<V, O>),
+    Locked(MutexGuard<'a, State<V, O>>),
+}
+
+impl<V, O> Deref for Access<'_, V, O> {
+    type Target = State<V, O>;
+
+    #[inline]
+    fn deref(&self) -> &State<V, O> {
+        match self {
+            Self::Sole(state) => state,
+            Self::Locked(state) => state,
+        }
+    }
+}
+
+impl<V, O> DerefMut for Access<'_, V, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State<V, O> {
+        match self {
+            Self::Sole(state) => state,
+            Self::Locked(state) => state,
+        }
+    }
+}
+
 impl<V, O> State<V, O> {
+    /// The outcome of a job that is lent: there is nothing to drop in its place.
+    #[inline]
+    fn put(&mut self, outcome: O) {
+        if matches!(self.slot, Slot::Lent) {
+            self.slot = Slot::Done(outcome);
+        }
+    }
+
     #[inline]
     fn read(&mut self) -> Option<Poll<O>> {
         match self.slot {
@@ -267,10 +307,10 @@ impl<V, O> State<V, O> {
 impl<V, O> Letter for Shared<Cell<V, O>> {
     #[inline]
     fn is_for(&mut self, inbox: &Arc<Inbox<Self>>) -> bool {
-        Cell::with(self, |state| matches!(&state.reader, Reader::Inbox(known, _) if Arc::ptr_eq(known, inbox)))
+        matches!(&Cell::state(self).reader, Reader::Inbox(known, _) if Arc::ptr_eq(known, inbox))
     }
 
     fn inbox(&mut self) -> Option<Arc<Inbox<Self>>> {
-        Cell::with(self, |state| if let Reader::Inbox(inbox, _) = &state.reader { Some(inbox.clone()) } else { None })
+        if let Reader::Inbox(inbox, _) = &Cell::state(self).reader { Some(inbox.clone()) } else { None }
     }
 }

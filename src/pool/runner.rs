@@ -30,6 +30,7 @@ use super::account::{Account, Settlement};
 use super::attempt::{End, Watch};
 use super::berth::Rest;
 use super::context::Context as AttemptContext;
+use super::directory::PoolId;
 use super::error::JobError;
 use super::handler::{Exec, Lodging};
 use super::nested::{self, Waits, within};
@@ -43,10 +44,10 @@ use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Claim, Clock, Ended, Now, Ticket};
 use crate::rt;
 use std::any::Any;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How many first attempts are told to the retry budget at once.
@@ -132,19 +133,16 @@ where
 
     /// From the start to the leave.
     pub(super) async fn run(&mut self) {
-        poll_fn(|cx| {
-            let waker = self.ringer.clone().map_or_else(|| cx.waker().clone(), Waker::from);
-            discard(self.account.batch.bell().attend(Some(waker)));
-            Poll::Ready(())
-        })
-        .await;
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let bell = self.ringer.clone().map_or_else(|| waker.clone(), Waker::from);
+        discard(self.account.batch.bell().attend(Some(bell)));
         self.arrive();
         loop {
             self.shared.apply(&mut self.account.fx);
             while let Some(claim) = self.account.batch.next() {
                 let end = match self.begin(claim) {
-                    Ok(()) => self.attempt().await,
-                    Err(end) => end,
+                    None => self.attempt(&waker).await,
+                    Some(end) => end,
                 };
                 self.conclude(end);
                 self.pace.served += 1;
@@ -201,84 +199,89 @@ where
         self.stage == Stage::Gone
     }
 
-    /// Takes a claimed job, or says how it ends if there is to be no attempt.
+    /// Takes a claimed job. Says how it ends if there is to be no attempt.
     #[inline]
-    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Result<(), End<T, E>> {
+    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<End<T, E>> {
         let Claim { ticket, mut cell, deadline } = claim;
         let Parcel { job, history } = Cell::lend(&mut cell);
-        let signal = self.account.batch.bell().signal();
-        let retries = self.shared.options.retry.is_some();
-        // What was in time when it was claimed may have waited behind others of its batch since.
-        let started = if retries || deadline != NEVER { self.shared.engine.clock().now() } else { 0 };
-        let late = deadline <= started;
-        let attempted = !late && signal == Signal::Run;
-        if attempted {
-            let attempts = history.as_ref().map_or(0, |history| history.attempts);
-            self.lodging.context().begin(ticket.number, attempts.saturating_add(1), deadline);
-            self.fresh += u32::from(retries && history.is_none());
-        }
+        // Most jobs are to be run once, at any time.
+        let plain = deadline == NEVER && self.shared.options.retry.is_none() && history.is_none();
         self.slot = Some(job);
-        self.current = Some(Current { ticket, cell, deadline, lending: false, attempted, started, history });
+        self.current = Some(Current { ticket, cell, deadline, lending: false, attempted: true, started: 0, history });
+        if !plain || self.account.batch.bell().is_asked() {
+            return self.begin_on_terms();
+        }
+        self.lodging.context().begin(ticket.number, 1, NEVER);
+        None
+    }
+
+    /// The same for a job that may be late, may be tried again, or is asked to end.
+    fn begin_on_terms(&mut self) -> Option<End<T, E>> {
+        let Some(current) = self.current.as_mut() else { unreachable!("a job that begins is the current one") };
+        let retries = self.shared.options.retry.is_some();
+        let signal = self.account.batch.bell().signal();
+        // What was in time when it was claimed may have waited behind others of its batch since.
+        if retries || current.deadline != NEVER {
+            current.started = self.shared.engine.clock().now();
+        }
+        let late = current.deadline <= current.started;
+        current.attempted = !late && signal == Signal::Run;
+        if current.attempted {
+            let attempts = current.history.as_ref().map_or(0, |history| history.attempts);
+            self.lodging.context().begin(current.ticket.number, attempts.saturating_add(1), current.deadline);
+            self.fresh += u32::from(retries && current.history.is_none());
+        }
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
         match signal {
-            Signal::Run if late => Err(End::Late),
-            Signal::Run => Ok(()),
-            signal => Err(End::Stopped(signal)),
+            Signal::Run if late => Some(End::Late),
+            Signal::Run => None,
+            signal => Some(End::Stopped(signal)),
         }
     }
 
-    /// Makes one attempt. The handler's future is made, polled and dropped inside `contain`.
-    async fn attempt(&mut self) -> End<T, E> {
+    /// Makes one attempt, in the task that `waker` wakes. The handler's future is made, polled and dropped inside `contain`.
+    #[inline]
+    async fn attempt(&mut self, waker: &Waker) -> End<T, E> {
         let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
-        let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
         let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
         let id = shared.id;
-        let mut watch = Watch::new(shared, current, lodging.context(), account);
-        let mut slot = Some(slot);
         let mut future = pin!(None);
-        // What the handler returned is written here from inside, and so moved once.
-        let mut returned = None;
-        let cut_short = poll_fn(|cx| {
-            let polled = within(id, waits, || {
-                contain(|| {
-                    if let Some(slot) = slot.take() {
-                        future.set(Some(exec.exec(slot, lodging)));
+        // Most handlers are done at their first poll, of which nothing is to outlive an await.
+        let first =
+            poll_handler(id, waits, future.as_mut(), |mut future| future.set(Some(exec.exec(slot, lodging))), waker);
+        let ended = match first {
+            Polled::Pending => {
+                pace.waited = true;
+                let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
+                let mut watch = Watch::new(shared, current, lodging.context(), account);
+                let mut again = false;
+                poll_fn(|cx| {
+                    if std::mem::replace(&mut again, true) {
+                        match poll_handler(id, waits, future.as_mut(), |_| {}, cx.waker()) {
+                            Polled::Pending => {}
+                            ended => return Poll::Ready(ended),
+                        }
                     }
-                    let Some(running) = future.as_mut().as_pin_mut() else { return };
-                    if let Poll::Ready(out) = running.poll(cx) {
-                        returned = Some(out);
-                        future.set(None);
-                    }
-                })
-            });
-            match polled {
-                // What was returned stands, even if dropping the spent future panics.
-                polled if returned.is_some() => {
-                    discard(polled);
-                    Poll::Ready(None)
-                }
-                Ok(()) => {
-                    pace.waited = true;
                     let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(waiting).map(Some)
-                }
-                Err(payload) => Poll::Ready(Some(End::Panicked(payload))),
+                    watch.pending(waiting).map(Polled::Ended)
+                })
+                .await
             }
-        })
-        .await;
-        match (cut_short, returned) {
-            (_, Some(out)) => End::Returned(out),
-            (Some(End::Panicked(payload)), None) => {
+            ended => ended,
+        };
+        match ended {
+            Polled::Ended(End::Returned(out)) => End::Returned(out),
+            Polled::Ended(End::Panicked(payload)) => {
                 discard(contain(|| future.set(None)));
                 End::Panicked(payload)
             }
-            (Some(end), None) => match contain(|| future.set(None)) {
+            Polled::Ended(end) => match contain(|| future.set(None)) {
                 Ok(()) => end,
                 Err(payload) => End::Panicked(payload),
             },
-            (None, None) => unreachable!("an attempt that was not cut short has returned"),
+            Polled::Pending => unreachable!("an attempt that waits has not ended"),
         }
     }
 
@@ -338,6 +341,47 @@ where
             let clock = self.shared.engine.clock();
             policy.deposit(clock.shared(clock.now()), fresh);
         }
+    }
+}
+
+/// What a poll of the handler's future has come to.
+enum Polled<T, E> {
+    Ended(End<T, E>),
+    Pending,
+}
+
+/// Prepares the handler's future, and polls it. It is gone once it has returned.
+#[inline]
+fn poll_handler<F, T, E>(
+    pool: PoolId,
+    waits: &mut Option<Arc<Waits>>,
+    mut future: Pin<&mut Option<F>>,
+    prepare: impl FnOnce(Pin<&mut Option<F>>),
+    waker: &Waker,
+) -> Polled<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    // What the handler returned is written here from inside, and so moved once.
+    let mut returned = None;
+    let polled = within(pool, waits, || {
+        contain(|| {
+            prepare(future.as_mut());
+            let Some(running) = future.as_mut().as_pin_mut() else { return };
+            if let Poll::Ready(out) = running.poll(&mut Context::from_waker(waker)) {
+                returned = Some(out);
+                future.set(None);
+            }
+        })
+    });
+    match (returned, polled) {
+        // What was returned stands, even if dropping the spent future panics.
+        (Some(out), polled) => {
+            discard(polled);
+            Polled::Ended(End::Returned(out))
+        }
+        (None, Ok(())) => Polled::Pending,
+        (None, Err(payload)) => Polled::Ended(End::Panicked(payload)),
     }
 }
 

@@ -114,7 +114,7 @@ impl<V, O> Cell<V, O> {
     ///
     /// # Panics
     /// If the value is not there: the caller was not the one that the engine chose.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lend(this: &mut Shared<Self>) -> V {
         match std::mem::replace(&mut Self::state(this).slot, Slot::Lent) {
             Slot::Held(value) => value,

@@ -121,8 +121,8 @@ impl<L: Letter> Post<L> {
 
     /// Adds a letter. If it goes to another inbox than those before it, these are delivered first.
     #[inline]
-    pub(crate) fn add(&mut self, key: Key, mut letter: L) -> Delivered<L> {
-        let mut delivered = Delivered::NOTHING;
+    pub(crate) fn add(&mut self, key: Key, mut letter: L) -> Option<Delivered<L>> {
+        let mut delivered = None;
         if !self.to.as_ref().is_some_and(|to| letter.is_for(to)) {
             delivered = self.deliver();
             self.to = letter.inbox();
@@ -131,13 +131,14 @@ impl<L: Letter> Post<L> {
         delivered
     }
 
-    /// Delivers what is left.
+    /// Delivers what is left, if there is anything.
     #[inline]
-    pub(crate) fn deliver(&mut self) -> Delivered<L> {
-        let Some(to) = self.to.take() else { return Delivered::NOTHING };
+    pub(crate) fn deliver(&mut self) -> Option<Delivered<L>> {
+        let to = self.to.take()?;
         let reader = to.deliver(&mut self.letters);
+        // The list is kept for the next ones, unless nobody has taken them.
         let unread = if self.letters.is_empty() { Vec::new() } else { std::mem::take(&mut self.letters) };
-        Delivered { reader, unread }
+        Some(Delivered { reader, unread })
     }
 }
 
@@ -149,10 +150,6 @@ pub(crate) struct Delivered<L> {
     pub(crate) reader: Option<Waker>,
     /// Drop them: nobody will read them.
     pub(crate) unread: Vec<(Key, L)>,
-}
-
-impl<L> Delivered<L> {
-    const NOTHING: Self = Self { reader: None, unread: Vec::new() };
 }
 
 impl<L> State<L> {

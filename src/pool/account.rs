@@ -1,5 +1,6 @@
 //! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
 
+use super::settled::Settled;
 use super::shared::{JobCell, JobPost, Outcome, PoolClock, Shared};
 use super::threads::Desk;
 use crate::kernel::bell::Bell;
@@ -7,17 +8,10 @@ use crate::kernel::engine::{Batch, Effects, Ended, Now};
 use crate::kernel::inbox::Post;
 use std::sync::Arc;
 
-/// A job that has ended, not yet counted or published.
-pub(super) struct Settlement<J, T, E> {
-    pub(super) ended: Ended,
-    pub(super) cell: JobCell<J, T, E>,
-    pub(super) outcome: Outcome<J, T, E>,
-}
-
 /// What a runner has claimed and settled: its account with the engine.
 pub(super) struct Account<J, T, E> {
     pub(super) batch: Batch<JobCell<J, T, E>>,
-    pub(super) settled: Vec<Settlement<J, T, E>>,
+    pub(super) settled: Settled<J, T, E>,
     post: JobPost<J, T, E>,
     /// On a thread: where outcomes are within reach of others until this tells of them.
     desk: Option<Arc<Desk<J, T, E>>>,
@@ -26,20 +20,15 @@ pub(super) struct Account<J, T, E> {
 
 impl<J, T, E> Account<J, T, E> {
     pub(super) fn new(bell: Arc<Bell>, desk: Option<Arc<Desk<J, T, E>>>) -> Self {
-        Self { batch: Batch::new(bell), settled: Vec::new(), post: Post::new(), desk, fx: Effects::default() }
+        Self { batch: Batch::new(bell), settled: Settled::new(), post: Post::new(), desk, fx: Effects::default() }
     }
 
     /// Notes that a job has ended.
     #[inline(always)]
     pub(super) fn settle(&mut self, ended: Ended, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
         match &self.desk {
-            Some(desk) if self.batch.tempo.burst > 1 => desk.leave(Settlement { ended, cell, outcome }),
-            _ => {
-                if self.settled.len() == self.settled.capacity() {
-                    self.settled.reserve(1);
-                }
-                self.settled.push(Settlement { ended, cell, outcome });
-            }
+            Some(desk) if self.batch.tempo.burst > 1 => desk.leave(ended, cell, outcome),
+            _ => self.settled.push(ended, cell, outcome),
         }
     }
 
@@ -59,15 +48,10 @@ impl<J, T, E> Account<J, T, E> {
         }
     }
 
-    /// What has ended, for the engine to count.
-    pub(super) fn ended(settled: &[Settlement<J, T, E>]) -> impl ExactSizeIterator<Item = Ended> {
-        settled.iter().map(|settlement| settlement.ended)
-    }
-
     /// Counts what has ended and claims, unless it is time to let others run; then publishes.
     pub(super) fn turn(&mut self, shared: &Arc<Shared<J, T, E>>, now: &Now<'_, PoolClock>, go_on: bool) {
         self.clear_desk();
-        let ended = Self::ended(&self.settled);
+        let ended = self.settled.ended();
         if go_on {
             shared.engine.turn(ended, &mut self.batch, now, &mut self.fx);
         } else {
@@ -79,7 +63,7 @@ impl<J, T, E> Account<J, T, E> {
     /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
     #[inline]
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        for Settlement { cell, outcome, .. } in self.settled.drain(..) {
+        for (cell, outcome) in self.settled.drain() {
             // Readers wake when all of the batch is there: one that awaits several is woken once.
             shared.store(cell, outcome, &mut self.post, &mut self.fx);
         }

@@ -12,10 +12,10 @@ use crate::retry::StopReason;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// How an attempt ended.
-pub(super) enum End<T, E> {
-    /// The handler returned.
-    Returned(Result<T, E>),
+/// How an attempt ended that has no result.
+pub(super) enum End<E> {
+    /// The handler returned an error.
+    Failed(E),
     /// The handler panicked.
     Panicked(Payload),
     /// The attempt took too long; if it ran into the job's deadline, that is why there is no other.
@@ -56,7 +56,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
     }
 
     /// The handler's future is pending: may it go on?
-    pub(super) fn pending(&mut self, waiting: bool) -> Poll<End<T, E>> {
+    pub(super) fn pending(&mut self, waiting: bool) -> Poll<End<E>> {
         self.lend(waiting);
         if self.limit == Limit::Unset {
             self.begin_to_wait();
@@ -96,7 +96,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
 
     fn stall(&mut self, due: Ticks) {
         let Account { batch, settled, fx, .. } = &mut *self.account;
-        self.shared.engine.stall(self.current.ticket, due, Account::ended(settled), batch, fx);
+        self.shared.engine.stall(self.current.ticket, due, settled.ended(), batch, fx);
         self.account.publish(self.shared);
     }
 
@@ -111,7 +111,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
     }
 
     /// Something is asked of the job, or its time is up.
-    fn rung(&mut self) -> Poll<End<T, E>> {
+    fn rung(&mut self) -> Poll<End<E>> {
         let signal = self.account.batch.bell().signal();
         if signal > self.seen {
             self.seen = signal;

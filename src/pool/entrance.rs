@@ -1,13 +1,13 @@
 //! How the jobs of a window get into the pool.
 
 use super::error::{RunError, SubmitError};
-use super::member::{Member, Order, Stage};
+use super::member::{Order, Stage};
 use super::nested;
 use super::shared::JobCell;
-use super::submit::{Terms, take_job};
+use super::submit::take_job;
 use super::window::Window;
 use crate::kernel::engine::{Admission, Closed, Effects, Entry, Overflow, Request, Ticket, Waited};
-use crate::kernel::slab::{Key, Slab};
+use std::cell::Cell;
 use std::task::{Context, Poll, ready};
 
 impl<J, T, E, X> Window<J, T, E, X> {
@@ -76,7 +76,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// Has as many admitted as there is room for.
     fn admit_many(&mut self) -> Result<(), Closed> {
-        while self.fresh.front().is_some_and(|key| !terms(&self.members, *key).is_plain()) {
+        while self.fresh.front().is_some_and(|fresh| !fresh.terms.is_plain()) {
             match self.admit_first() {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -122,15 +122,24 @@ impl<J, T, E, X> Window<J, T, E, X> {
             return Ok(());
         }
         let mut fx = Effects::default();
-        self.tickets.reserve(self.fresh.len());
-        let Self { members, fresh, tickets, .. } = self;
-        // The engine takes no more of them than it accepts.
-        let cells = fresh.iter().map_while(|key| terms(members, *key).is_plain().then(|| offer(members, *key).cell));
-        let admitted = self.shared.engine.admit_many(cells, tickets, &mut fx);
+        let Self { members, fresh, .. } = self;
+        let entering = Cell::new(None);
+        let cells = std::iter::from_fn(|| {
+            // The engine takes no more of them than it accepts.
+            if !fresh.front()?.terms.is_plain() {
+                return None;
+            }
+            let mut first = fresh.pop_front()?;
+            entering.set(Some(first.key));
+            Some(first.take_cell())
+        });
+        let accepted = |ticket| {
+            if let Some(member) = entering.take().and_then(|key| members.get_mut(key)) {
+                member.stage = Stage::Accepted(ticket);
+            }
+        };
+        let admitted = self.shared.engine.admit_many(cells, accepted, &mut fx);
         self.shared.apply(&mut fx);
-        let mut tickets = std::mem::take(&mut self.tickets);
-        tickets.drain(..).for_each(|ticket| self.accept_first(ticket));
-        self.tickets = tickets;
         if admitted.is_err() {
             self.refuse_all(SubmitError::Closed);
         }
@@ -175,21 +184,19 @@ impl<J, T, E, X> Window<J, T, E, X> {
     }
 
     fn offer_first(&mut self) -> Request<JobCell<J, T, E>> {
-        let Some(first) = self.fresh.front() else { unreachable!("there is a fresh member") };
-        offer(&mut self.members, *first)
+        let Some(first) = self.fresh.front_mut() else { unreachable!("there is a fresh member") };
+        first.terms.request(first.take_cell())
     }
 
     /// The first that is not accepted has its cell back.
     pub(super) fn restore_first(&mut self, cell: JobCell<J, T, E>) {
-        let Some(member) = self.fresh.front().and_then(|key| self.members.get_mut(*key)) else {
-            unreachable!("there is a fresh member")
-        };
-        let Stage::Offered(terms) = member.stage else { unreachable!("only what was offered comes back") };
-        member.stage = Stage::New(cell, terms);
+        if let Some(first) = self.fresh.front_mut() {
+            first.cell = Some(cell);
+        }
     }
 
     pub(super) fn accept_first(&mut self, ticket: Ticket) {
-        let member = self.fresh.pop_front().and_then(|key| self.members.get_mut(key));
+        let member = self.fresh.pop_front().and_then(|fresh| self.members.get_mut(fresh.key));
         let Some(member) = member else { unreachable!("an accepted member was fresh") };
         member.stage = Stage::Accepted(ticket);
     }
@@ -207,31 +214,12 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The first that is not accepted is over.
     pub(super) fn end_first(&mut self, why: impl FnOnce(J) -> RunError<J, E>) {
-        let Some(key) = self.fresh.pop_front() else { return };
+        let Some(mut first) = self.fresh.pop_front() else { return };
+        let key = first.key;
         let Some(member) = self.members.get_mut(key) else { unreachable!("a fresh member is here") };
-        match std::mem::replace(&mut member.stage, Stage::Offered(Terms::PLAIN)) {
-            Stage::New(cell, _) => member.stage = Stage::Over(None, Err(why(take_job(cell)))),
-            _ => unreachable!("what was offered is restored before it ends"),
-        }
+        member.stage = Stage::Over(None, Err(why(take_job(first.take_cell()))));
         if self.order == Order::Unordered {
             self.refused.push_back(key);
         }
-    }
-}
-
-/// The terms of a member that is not accepted yet.
-fn terms<J, T, E, X>(members: &Slab<Member<J, T, E, X>>, key: Key) -> Terms {
-    match members.get(key) {
-        Some(Member { stage: Stage::New(_, terms), .. }) => *terms,
-        _ => unreachable!("a fresh member is new"),
-    }
-}
-
-/// What the engine is asked for it.
-fn offer<J, T, E, X>(members: &mut Slab<Member<J, T, E, X>>, key: Key) -> Request<JobCell<J, T, E>> {
-    let terms = terms(members, key);
-    match members.get_mut(key).map(|member| std::mem::replace(&mut member.stage, Stage::Offered(terms))) {
-        Some(Stage::New(cell, terms)) => terms.request(cell),
-        _ => unreachable!("a fresh member is new"),
     }
 }

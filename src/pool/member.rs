@@ -5,6 +5,7 @@ use super::handle::JobId;
 use super::shared::{JobCell, Outcome};
 use super::submit::Terms;
 use crate::kernel::engine::Ticket;
+use crate::kernel::slab::Key;
 
 /// In which order outcomes are handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +34,32 @@ pub(super) struct Member<J, T, E, X> {
 
 /// How far it has come, as the window knows.
 pub(super) enum Stage<J, T, E> {
-    New(JobCell<J, T, E>, Terms),
-    /// The engine has the cell, and has not said yet what becomes of it: maybe it stands in line.
-    Offered(Terms),
+    /// Not accepted yet: its cell is with [`Fresh`].
+    Fresh,
     Accepted(Ticket),
     Over(Option<JobId>, Ran<J, T, E>),
+}
+
+/// A member that is not accepted yet.
+pub(super) struct Fresh<J, T, E> {
+    pub(super) key: Key,
+    /// `None` while the engine has it and has not said what becomes of it: maybe it stands in line.
+    pub(super) cell: Option<JobCell<J, T, E>>,
+    pub(super) terms: Terms,
+}
+
+impl<J, T, E> Fresh<J, T, E> {
+    /// Its cell, to be offered to the engine or given up.
+    pub(super) fn take_cell(&mut self) -> JobCell<J, T, E> {
+        self.cell.take().expect("what was offered comes back before it is offered again")
+    }
 }
 
 impl<J, T, E, X> Member<J, T, E, X> {
     /// Its number, if it was accepted.
     pub(super) fn id(&self) -> Option<JobId> {
         match &self.stage {
-            Stage::New(..) | Stage::Offered(_) => None,
+            Stage::Fresh => None,
             Stage::Accepted(ticket) => Some(JobId(ticket.number)),
             Stage::Over(id, _) => *id,
         }

@@ -59,6 +59,7 @@ mod pace;
 mod permit;
 mod runner;
 mod scope;
+mod settled;
 mod shared;
 mod shutdown;
 mod sink;

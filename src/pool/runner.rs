@@ -26,7 +26,7 @@
 //! One spawn per busy spell, shared by all its jobs; its memory is kept from spell to spell ([`Berths`](super::berth)). Two
 //! lock operations on the cell a job, and one on the engine a batch.
 
-use super::account::{Account, Settlement};
+use super::account::Account;
 use super::attempt::{End, Watch};
 use super::berth::Rest;
 use super::context::Context as AttemptContext;
@@ -37,7 +37,7 @@ use super::nested::{self, Waits, within};
 use super::pace::Pace;
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use super::threads::Ringer;
-use crate::contain::{contain, discard};
+use crate::contain::{Payload, contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::cell::Cell;
@@ -139,12 +139,14 @@ where
         self.arrive();
         loop {
             self.shared.apply(&mut self.account.fx);
-            while let Some(claim) = self.account.batch.next() {
-                let end = match self.begin(claim) {
-                    None => self.attempt(&waker).await,
-                    Some(end) => end,
-                };
-                self.conclude(end);
+            while let Some(begun) = self.begin_next() {
+                if begun == Begun::Attempt {
+                    let mut otherwise = None;
+                    match self.attempt(&waker, &mut otherwise).await {
+                        Some(result) => self.succeeded(result),
+                        None => self.ended(otherwise),
+                    }
+                }
                 self.pace.served += 1;
                 self.pace.spell += 1;
             }
@@ -199,24 +201,25 @@ where
         self.stage == Stage::Gone
     }
 
-    /// Takes a claimed job. Says how it ends if there is to be no attempt.
+    /// Takes the next claimed job, if there is one. Here and not where it is awaited: a claim that outlives an await is moved
+    /// about in memory.
     #[inline]
-    fn begin(&mut self, claim: Claim<JobCell<J, T, E>>) -> Option<End<T, E>> {
-        let Claim { ticket, mut cell, deadline } = claim;
+    fn begin_next(&mut self) -> Option<Begun> {
+        let Claim { ticket, mut cell, deadline } = self.account.batch.next()?;
         let Parcel { job, history } = Cell::lend(&mut cell);
         // Most jobs are to be run once, at any time.
         let plain = deadline == NEVER && self.shared.options.retry.is_none() && history.is_none();
         self.slot = Some(job);
         self.current = Some(Current { ticket, cell, deadline, lending: false, attempted: true, started: 0, history });
         if !plain || self.account.batch.bell().is_asked() {
-            return self.begin_on_terms();
+            return Some(self.begin_on_terms());
         }
         self.lodging.context().begin(ticket.number, 1, NEVER);
-        None
+        Some(Begun::Attempt)
     }
 
     /// The same for a job that may be late, may be tried again, or is asked to end.
-    fn begin_on_terms(&mut self) -> Option<End<T, E>> {
+    fn begin_on_terms(&mut self) -> Begun {
         let Some(current) = self.current.as_mut() else { unreachable!("a job that begins is the current one") };
         let retries = self.shared.options.retry.is_some();
         let signal = self.account.batch.bell().signal();
@@ -234,85 +237,104 @@ where
         if self.fresh >= DEPOSIT {
             self.deposit();
         }
-        match signal {
-            Signal::Run if late => Some(End::Late),
-            Signal::Run => None,
-            signal => Some(End::Stopped(signal)),
-        }
+        let end = match signal {
+            Signal::Run if late => End::Late,
+            Signal::Run => return Begun::Attempt,
+            signal => End::Stopped(signal),
+        };
+        self.ended(Some(end));
+        Begun::Over
     }
 
-    /// Makes one attempt, in the task that `waker` wakes. The handler's future is made, polled and dropped inside `contain`.
+    /// Makes one attempt, in the task that `waker` wakes. Without a result it says `otherwise` how it ended: in a place of its
+    /// own, so that most attempts move no more than their result.
     #[inline]
-    async fn attempt(&mut self, waker: &Waker) -> End<T, E> {
+    async fn attempt(&mut self, waker: &Waker, otherwise: &mut Option<End<E>>) -> Option<T> {
         let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
         let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
         let id = shared.id;
         let mut future = pin!(None);
+        let mut returned = None;
         // Most handlers are done at their first poll, of which nothing is to outlive an await.
-        let first =
-            poll_handler(id, waits, future.as_mut(), |mut future| future.set(Some(exec.exec(slot, lodging))), waker);
-        let ended = match first {
-            Polled::Pending => {
-                pace.waited = true;
-                let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
-                let mut watch = Watch::new(shared, current, lodging.context(), account);
-                let mut again = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut again, true) {
-                        match poll_handler(id, waits, future.as_mut(), |_| {}, cx.waker()) {
-                            Polled::Pending => {}
-                            ended => return Poll::Ready(ended),
-                        }
+        let mut polled = poll_handler(
+            id,
+            waits,
+            future.as_mut(),
+            |mut future| future.set(Some(exec.exec(slot, lodging))),
+            waker,
+            &mut returned,
+        );
+        if matches!(polled, Polled::Pending) {
+            pace.waited = true;
+            let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
+            let mut watch = Watch::new(shared, current, lodging.context(), account);
+            let mut again = false;
+            polled = poll_fn(|cx| {
+                if std::mem::replace(&mut again, true) {
+                    match poll_handler(id, waits, future.as_mut(), |_| {}, cx.waker(), &mut returned) {
+                        Polled::Pending => {}
+                        ended => return Poll::Ready(ended),
                     }
-                    let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                    watch.pending(waiting).map(Polled::Ended)
-                })
-                .await
-            }
-            ended => ended,
-        };
-        match ended {
-            Polled::Ended(End::Returned(out)) => End::Returned(out),
-            Polled::Ended(End::Panicked(payload)) => {
-                discard(contain(|| future.set(None)));
-                End::Panicked(payload)
-            }
-            Polled::Ended(end) => match contain(|| future.set(None)) {
+                }
+                let waiting = waits.as_ref().is_some_and(|waits| waits.any());
+                watch.pending(waiting).map(Polled::Cut)
+            })
+            .await;
+        }
+        *otherwise = Some(match (returned, polled) {
+            (Some(Ok(result)), _) => return Some(result),
+            (Some(Err(error)), _) => End::Failed(error),
+            (None, Polled::Cut(end)) => match contain(|| future.set(None)) {
                 Ok(()) => end,
                 Err(payload) => End::Panicked(payload),
             },
-            Polled::Pending => unreachable!("an attempt that waits has not ended"),
-        }
+            (None, Polled::Panicked(payload)) => {
+                discard(contain(|| future.set(None)));
+                End::Panicked(payload)
+            }
+            (None, Polled::Returned | Polled::Pending) => unreachable!("an attempt ends with what was returned, or without"),
+        });
+        None
     }
 
-    /// Settles or parks the current job.
+    /// The attempt has a result.
     #[inline]
-    fn conclude(&mut self, end: End<T, E>) {
-        if !matches!(end, End::Returned(Ok(_))) {
-            self.snoozed = self.lodging.context().snoozed();
-        }
+    fn succeeded(&mut self, result: T) {
+        discard(self.come_home());
+        self.settle(Bin::Succeeded, Ok(result));
+    }
+
+    /// The attempt is over. Its job, if the handler has not kept it.
+    #[inline]
+    fn come_home(&mut self) -> Option<J> {
         let job = self.slot.take().or_else(|| self.lodging.take());
         self.lodging.vacate();
         nested::attempt_over(&mut self.waits, &*self.shared);
         if self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.lending)) {
             self.shared.engine.take_back();
         }
+        job
+    }
+
+    /// The attempt has no result: settles the current job, or parks it.
+    #[cold]
+    #[inline(never)]
+    fn ended(&mut self, end: Option<End<E>>) {
+        self.snoozed = self.lodging.context().snoozed();
+        let job = self.come_home();
         match end {
-            End::Returned(Ok(value)) => {
-                discard(job);
-                self.settle(Bin::Succeeded, Ok(value));
-            }
-            End::Returned(Err(error)) => match self.account.batch.bell().signal() {
+            Some(End::Failed(error)) => match self.account.batch.bell().signal() {
                 Signal::Run => self.failed(job, Some(error), None),
                 signal => {
                     discard(error);
                     self.stopped(signal, job);
                 }
             },
-            End::Stopped(signal) => self.stopped(signal, job),
-            End::TimedOut(stop) => self.failed(job, None, stop),
-            End::Late => self.late(job),
-            End::Panicked(payload) => self.panicked(job, None, payload),
+            Some(End::Stopped(signal)) => self.stopped(signal, job),
+            Some(End::TimedOut(stop)) => self.failed(job, None, stop),
+            Some(End::Late) => self.late(job),
+            Some(End::Panicked(payload)) => self.panicked(job, None, payload),
+            None => unreachable!("an attempt has a result, or says how it ended"),
         }
     }
 
@@ -325,7 +347,7 @@ where
     }
 
     /// Notes the outcome; it is counted and published with the batch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, bin: Bin, outcome: Outcome<J, T, E>) {
         let Some(current) = self.current.take() else { unreachable!("only a current job is settled") };
         let Current { ticket, cell, attempted, .. } = current;
@@ -344,44 +366,53 @@ where
     }
 }
 
-/// What a poll of the handler's future has come to.
-enum Polled<T, E> {
-    Ended(End<T, E>),
-    Pending,
+/// What became of a claimed job when its turn came.
+#[derive(Clone, Copy, PartialEq)]
+enum Begun {
+    /// There is to be an attempt.
+    Attempt,
+    /// It was over.
+    Over,
 }
 
-/// Prepares the handler's future, and polls it. It is gone once it has returned.
+/// What a poll of the handler's future has come to.
+enum Polled<E> {
+    Returned,
+    Pending,
+    Panicked(Payload),
+    /// It is not polled any more.
+    Cut(End<E>),
+}
+
+/// Prepares the handler's future, and polls it. It is gone once it has `returned`.
 #[inline]
-fn poll_handler<F, T, E>(
+fn poll_handler<F: Future, E>(
     pool: PoolId,
     waits: &mut Option<Arc<Waits>>,
     mut future: Pin<&mut Option<F>>,
     prepare: impl FnOnce(Pin<&mut Option<F>>),
     waker: &Waker,
-) -> Polled<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    // What the handler returned is written here from inside, and so moved once.
-    let mut returned = None;
+    returned: &mut Option<F::Output>,
+) -> Polled<E> {
     let polled = within(pool, waits, || {
         contain(|| {
             prepare(future.as_mut());
             let Some(running) = future.as_mut().as_pin_mut() else { return };
             if let Poll::Ready(out) = running.poll(&mut Context::from_waker(waker)) {
-                returned = Some(out);
+                // Written from inside, and so moved once.
+                *returned = Some(out);
                 future.set(None);
             }
         })
     });
-    match (returned, polled) {
+    match polled {
         // What was returned stands, even if dropping the spent future panics.
-        (Some(out), polled) => {
+        polled if returned.is_some() => {
             discard(polled);
-            Polled::Ended(End::Returned(out))
+            Polled::Returned
         }
-        (None, Ok(())) => Polled::Pending,
-        (None, Err(payload)) => Polled::Ended(End::Panicked(payload)),
+        Ok(()) => Polled::Pending,
+        Err(payload) => Polled::Panicked(payload),
     }
 }
 
@@ -396,7 +427,7 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
         let mut lose = |ticket: Ticket, job, cell, attempted| {
             let ended = Ended { key: ticket.key, bin: Bin::Aborted, attempted };
             let outcome = Err(self.shared.aborted(job));
-            settled.push(Settlement { ended, cell, outcome });
+            settled.push(ended, cell, outcome);
         };
         if let Some(current) = self.current.take() {
             if current.lending {
@@ -413,7 +444,7 @@ impl<J, T, E, X> Drop for Runner<J, T, E, X> {
         }
         let arrived = self.stage == Stage::Here;
         let count = settled.len();
-        self.shared.engine.lose_runner(arrived, Account::ended(settled), batch, fx);
+        self.shared.engine.lose_runner(arrived, settled.ended(), batch, fx);
         self.account.publish(&self.shared);
         self.shared.engine.published(count, &mut self.account.fx);
         self.shared.apply(&mut self.account.fx);

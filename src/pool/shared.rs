@@ -320,17 +320,22 @@ impl<J, T, E> Shared<J, T, E> {
             Settled::Kept(None) => {}
             Settled::Kept(Some(reader)) => fx.wakers.push(Due::Wake(reader)),
             Settled::Unread(outcome) => discard(outcome),
-            Settled::Addressed(cell, key) => self.delivered(post.add(key, cell), fx),
+            Settled::Addressed(cell, key) => {
+                if let Some(delivered) = post.add(key, cell) {
+                    self.delivered(delivered, fx);
+                }
+            }
         }
     }
 
     /// Delivers what waits in `post`.
     #[inline]
     pub(super) fn deliver(&self, post: &mut JobPost<J, T, E>, fx: &mut Effects) {
-        self.delivered(post.deliver(), fx);
+        if let Some(delivered) = post.deliver() {
+            self.delivered(delivered, fx);
+        }
     }
 
-    #[inline]
     fn delivered(&self, delivered: Delivered<JobCell<J, T, E>>, fx: &mut Effects) {
         if let Some(reader) = delivered.reader {
             fx.wakers.push(Due::Wake(reader));

@@ -114,7 +114,7 @@ where
         let parking = Parking { ticket, cell, due, deadline };
         self.account.clear_desk();
         let Account { batch, settled, fx, .. } = &mut self.account;
-        match self.shared.engine.park(parking, Account::ended(settled), batch, fx) {
+        match self.shared.engine.park(parking, settled.ended(), batch, fx) {
             Ok(()) => self.account.publish(&self.shared),
             Err((why, mut cell)) => {
                 let Parcel { job, history } = Cell::lend(&mut cell);

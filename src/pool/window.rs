@@ -9,8 +9,7 @@
 //! # States
 //! | stage of a member | where it stands | next |
 //! |---|---|---|
-//! | `New` | in `fresh` | `Offered`, `Over` (refused) |
-//! | `Offered` | in `fresh`; the engine has its cell, and it may stand in the pool's line | `Accepted`, `New` (no room), `Over` (refused) |
+//! | `Fresh` | in `fresh`; the first of these may stand in the pool's line, and its cell with it | `Accepted`, `Over` (refused) |
 //! | `Accepted` | in the pool, or its outcome in the inbox or in `arrived` | `Over` (ordered), handed on (as ready) |
 //! | `Over` | in `order`, or in `refused` | handed on |
 //!
@@ -30,13 +29,13 @@
 
 use super::error::{JobError, RunError, SubmitError};
 use super::handle::JobId;
-use super::member::{Delivery, Member, Order, Stage};
+use super::member::{Delivery, Fresh, Member, Order, Stage};
 use super::nested::{self, Wait};
 use super::shared::{JobCell, JobInbox, Outcome, Parcel, Shared};
 use super::submit::{Terms, take_job};
 use crate::contain::discard;
 use crate::kernel::cell::Cell;
-use crate::kernel::engine::{Effects, Ticket, Waited};
+use crate::kernel::engine::{Effects, Waited};
 use crate::kernel::inbox::{Arrivals, Inbox};
 use crate::kernel::slab::{Fifo, Key, Slab};
 use std::collections::VecDeque;
@@ -52,7 +51,7 @@ pub(super) struct Window<J, T, E, X> {
     /// All members, in order; nobody if they are handed on as they come.
     in_order: Fifo,
     /// Those that are not accepted yet, in order.
-    pub(super) fresh: VecDeque<Key>,
+    pub(super) fresh: VecDeque<Fresh<J, T, E>>,
     /// Where the first of these stands in the pool's line.
     pub(super) line: Option<Key>,
     /// Those that are over without an outcome from the pool, if outcomes are handed on as they come.
@@ -61,7 +60,6 @@ pub(super) struct Window<J, T, E, X> {
     arrived: Arrivals<JobCell<J, T, E>>,
     /// Cells for jobs to come: not more than there are members.
     spare: Vec<JobCell<J, T, E>>,
-    pub(super) tickets: Vec<Ticket>,
     wait: Option<Wait>,
     /// Somebody was refused.
     pub(super) refuses: bool,
@@ -80,7 +78,6 @@ impl<J, T, E, X> Window<J, T, E, X> {
             refused: VecDeque::new(),
             arrived: VecDeque::new(),
             spare: Vec::new(),
-            tickets: Vec::new(),
             wait: None,
             refuses: false,
         }
@@ -111,16 +108,13 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The same for a job with terms of its own.
     pub(super) fn push_on(&mut self, tag: X, job: J, terms: Terms) -> Key {
-        let Self { members, spare, inbox, .. } = self;
-        let key = members.insert_with(|key| {
-            let cell = match spare.pop() {
-                Some(mut cell) => Cell::refill(&mut cell, Parcel::new(job), key).map(|()| cell),
-                None => Err(Parcel::new(job)),
-            };
-            let cell = cell.unwrap_or_else(|parcel| JobCell::new(Cell::addressed(parcel, inbox.clone(), key)));
-            Member { tag, stage: Stage::New(cell, terms) }
-        });
-        self.fresh.push_back(key);
+        let key = self.members.insert(Member { tag, stage: Stage::Fresh });
+        let cell = match self.spare.pop() {
+            Some(mut cell) => Cell::refill(&mut cell, Parcel::new(job), key).map(|()| cell),
+            None => Err(Parcel::new(job)),
+        };
+        let cell = cell.unwrap_or_else(|parcel| JobCell::new(Cell::addressed(parcel, self.inbox.clone(), key)));
+        self.fresh.push_back(Fresh { key, cell: Some(cell), terms });
         self.keep_order(key);
         key
     }
@@ -225,7 +219,7 @@ impl<J, T, E, X> Window<J, T, E, X> {
 
     /// The outcome of a job is here. If it stood in line, it was accepted since anybody looked.
     fn notice(&mut self, key: Key) {
-        if matches!(self.members.get(key), Some(Member { stage: Stage::Offered(_), .. })) {
+        if matches!(self.members.get(key), Some(Member { stage: Stage::Fresh, .. })) {
             self.leave_line();
         }
     }
@@ -253,15 +247,12 @@ impl<J, T, E, X> Window<J, T, E, X> {
         if self.fresh.len() == 1 {
             self.leave_line();
         }
-        let key = self.fresh.pop_back()?;
+        let Fresh { key, cell, .. } = self.fresh.pop_back()?;
         if self.order == Order::Ordered {
             self.in_order.unlink(&mut self.members, key);
         }
-        let Member { tag, stage } = self.members.take(key);
-        match stage {
-            Stage::New(cell, _) => Some((tag, take_job(cell))),
-            _ => unreachable!("a fresh member is new"),
-        }
+        let tag = self.members.take(key).tag;
+        cell.map(|cell| (tag, take_job(cell)))
     }
 
     fn leave_line(&mut self) {

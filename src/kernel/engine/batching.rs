@@ -8,13 +8,13 @@ use super::{Clock, Effects, Engine, Key, Phase, Ticket};
 pub(crate) struct Closed;
 
 impl<C, K: Clock> Engine<C, K> {
-    /// Accepts jobs as long as there are some and there is room, and tells their tickets in order.
+    /// Accepts jobs as long as there are some and there is room, and tells each one's ticket before it takes the next.
     ///
     /// Takes no cell that it does not accept. With somebody in line there is no room: those come first.
     pub(crate) fn admit_many(
         &self,
         mut cells: impl Iterator<Item = C>,
-        tickets: &mut Vec<Ticket>,
+        mut accepted: impl FnMut(Ticket),
         fx: &mut Effects,
     ) -> Result<(), Closed> {
         let now = self.now_for(None);
@@ -24,7 +24,7 @@ impl<C, K: Clock> Engine<C, K> {
         }
         while state.has_room() {
             let Some(cell) = cells.next() else { break };
-            tickets.push(state.accept(Entrant::plain(cell), &now));
+            accepted(state.accept(Entrant::plain(cell), &now));
         }
         state.balance(fx);
         Ok(())

@@ -1,0 +1,70 @@
+//! Jobs that a runner has ended, and has not told of yet.
+
+use super::shared::{JobCell, Outcome};
+use crate::kernel::engine::Ended;
+
+/// In the order in which they ended. A list of slots that are used again: into one that is known to be empty a job is
+/// written where it stays, while one that is pushed to a vector is put together elsewhere first and then moved.
+pub(super) struct Settled<J, T, E> {
+    slots: Vec<Slot<J, T, E>>,
+    len: usize,
+}
+
+struct Slot<J, T, E> {
+    ended: Ended,
+    job: Option<(JobCell<J, T, E>, Outcome<J, T, E>)>,
+}
+
+impl<J, T, E> Settled<J, T, E> {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), len: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a job, which is counted as `ended` says.
+    #[inline(always)]
+    pub(super) fn push(&mut self, ended: Ended, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
+        if self.len == self.slots.len() {
+            self.slots.push(Slot { ended, job: None });
+        }
+        let slot = &mut self.slots[self.len];
+        slot.ended = ended;
+        if slot.job.is_some() {
+            unreachable!("what was taken out is gone");
+        }
+        slot.job = Some((cell, outcome));
+        self.len += 1;
+    }
+
+    /// What the engine is to count.
+    pub(super) fn ended(&self) -> impl ExactSizeIterator<Item = Ended> + '_ {
+        self.slots[..self.len].iter().map(|slot| slot.ended)
+    }
+
+    /// Takes all out, in order.
+    #[inline]
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (JobCell<J, T, E>, Outcome<J, T, E>)> + '_ {
+        let len = std::mem::take(&mut self.len);
+        self.slots[..len].iter_mut().filter_map(|slot| slot.job.take())
+    }
+
+    /// Moves all of `other` to the end.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            return std::mem::swap(self, other);
+        }
+        for nth in 0..std::mem::take(&mut other.len) {
+            let Slot { ended, job } = &mut other.slots[nth];
+            if let Some((cell, outcome)) = job.take() {
+                self.push(*ended, cell, outcome);
+            }
+        }
+    }
+}

@@ -1,16 +1,21 @@
-//! One attempt while its future is pending: signals, time limits, and the lending of its slot.
+//! One attempt: the polls of its future, and while that is pending signals, time limits, and the lending of its slot.
 
 use super::account::Account;
-use super::context::Context;
-use super::runner::Current;
+use super::context::Context as AttemptContext;
+use super::directory::PoolId;
+use super::handler::{Exec, Lodging};
+use super::nested::{Waits, within};
+use super::runner::{Current, Runner};
 use super::shared::{JobCell, PoolClock, Shared, ticks};
-use crate::contain::Payload;
+use crate::contain::{Payload, contain, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Signal;
 use crate::kernel::engine::{Clock, Engine};
 use crate::retry::StopReason;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 /// How an attempt ended that has no result.
 pub(super) enum End<E> {
@@ -26,6 +31,108 @@ pub(super) enum End<E> {
     Stopped(Signal),
 }
 
+impl<J, T, E, X> Runner<J, T, E, X>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    X: Exec<J, T, E>,
+{
+    /// Makes one attempt, in the task that `waker` wakes. Without a result it says `otherwise` how it ended: in a place of its
+    /// own, so that most attempts move no more than their result.
+    #[inline]
+    pub(super) async fn attempt(&mut self, waker: &Waker, otherwise: &mut Option<End<E>>) -> Option<T> {
+        let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
+        let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
+        let id = shared.id;
+        let mut future = pin!(None);
+        let mut returned = None;
+        // Most handlers are done at their first poll, of which nothing is to outlive an await.
+        let mut polled = poll_handler(
+            id,
+            waits,
+            future.as_mut(),
+            |mut future| future.set(Some(exec.exec(slot, lodging))),
+            waker,
+            &mut returned,
+        );
+        if matches!(polled, Polled::Pending) {
+            pace.waited = true;
+            let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
+            let mut watch = Watch::new(shared, current, lodging.context(), account);
+            let mut again = false;
+            polled = poll_fn(|cx| {
+                if std::mem::replace(&mut again, true) {
+                    match poll_handler(id, waits, future.as_mut(), |_| {}, cx.waker(), &mut returned) {
+                        Polled::Pending => {}
+                        ended => return Poll::Ready(ended),
+                    }
+                }
+                let waiting = waits.as_ref().is_some_and(|waits| waits.any());
+                watch.pending(waiting).map(Polled::Cut)
+            })
+            .await;
+        }
+        *otherwise = Some(match (returned, polled) {
+            (Some(Ok(result)), _) => return Some(result),
+            (Some(Err(error)), _) => End::Failed(error),
+            (None, Polled::Cut(end)) => match contain(|| future.set(None)) {
+                Ok(()) => end,
+                Err(payload) => End::Panicked(payload),
+            },
+            (None, Polled::Panicked(payload)) => {
+                discard(contain(|| future.set(None)));
+                End::Panicked(payload)
+            }
+            (None, Polled::Returned | Polled::Pending) => {
+                unreachable!("an attempt ends with what was returned, or without")
+            }
+        });
+        None
+    }
+}
+
+/// What a poll of the handler's future has come to.
+enum Polled<E> {
+    Returned,
+    Pending,
+    Panicked(Payload),
+    /// It is not polled any more.
+    Cut(End<E>),
+}
+
+/// Prepares the handler's future, and polls it. It is gone once it has `returned`.
+#[inline]
+fn poll_handler<F: Future, E>(
+    pool: PoolId,
+    waits: &mut Option<Arc<Waits>>,
+    mut future: Pin<&mut Option<F>>,
+    prepare: impl FnOnce(Pin<&mut Option<F>>),
+    waker: &Waker,
+    returned: &mut Option<F::Output>,
+) -> Polled<E> {
+    let polled = within(pool, waits, || {
+        contain(|| {
+            prepare(future.as_mut());
+            let Some(running) = future.as_mut().as_pin_mut() else { return };
+            if let Poll::Ready(out) = running.poll(&mut Context::from_waker(waker)) {
+                // Written from inside, and so moved once.
+                *returned = Some(out);
+                future.set(None);
+            }
+        })
+    });
+    match polled {
+        // What was returned stands, even if dropping the spent future panics.
+        polled if returned.is_some() => {
+            discard(polled);
+            Polled::Returned
+        }
+        Ok(()) => Polled::Pending,
+        Err(payload) => Polled::Panicked(payload),
+    }
+}
+
 /// What the timer is set to for a pending attempt.
 #[derive(Clone, Copy, PartialEq)]
 enum Limit {
@@ -39,7 +146,7 @@ enum Limit {
 pub(super) struct Watch<'a, J, T, E> {
     shared: &'a Arc<Shared<J, T, E>>,
     current: &'a mut Current<J, T, E>,
-    context: &'a Context,
+    context: &'a AttemptContext,
     account: &'a mut Account<J, T, E>,
     seen: Signal,
     limit: Limit,
@@ -49,7 +156,7 @@ impl<'a, J, T, E> Watch<'a, J, T, E> {
     pub(super) fn new(
         shared: &'a Arc<Shared<J, T, E>>,
         current: &'a mut Current<J, T, E>,
-        context: &'a Context,
+        context: &'a AttemptContext,
         account: &'a mut Account<J, T, E>,
     ) -> Self {
         Self { shared, current, context, account, seen: Signal::Run, limit: Limit::Unset }

@@ -57,6 +57,7 @@ pub(crate) mod member;
 mod nested;
 mod pace;
 mod permit;
+mod publish;
 mod runner;
 mod scope;
 mod settled;

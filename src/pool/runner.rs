@@ -27,27 +27,25 @@
 //! lock operations on the cell a job, and one on the engine a batch.
 
 use super::account::Account;
-use super::attempt::{End, Watch};
+use super::attempt::End;
 use super::berth::Rest;
 use super::context::Context as AttemptContext;
-use super::directory::PoolId;
 use super::error::JobError;
 use super::handler::{Exec, Lodging};
-use super::nested::{self, Waits, within};
+use super::nested::{self, Waits};
 use super::pace::Pace;
 use super::shared::{History, JobCell, Outcome, Parcel, Shared};
 use super::threads::Ringer;
-use crate::contain::{Payload, contain, discard};
+use crate::contain::discard;
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Claim, Clock, Ended, Now, Ticket};
 use crate::rt;
 use std::any::Any;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// How many first attempts are told to the retry budget at once.
@@ -75,18 +73,18 @@ pub(super) struct Current<J, T, E> {
 
 pub(super) struct Runner<J, T, E, X> {
     pub(super) shared: Arc<Shared<J, T, E>>,
-    exec: Arc<X>,
+    pub(super) exec: Arc<X>,
     stage: Stage,
     pub(super) current: Option<Current<J, T, E>>,
-    slot: Option<J>,
-    lodging: Lodging<J>,
+    pub(super) slot: Option<J>,
+    pub(super) lodging: Lodging<J>,
     /// What the handler of the last attempt asked for with `Cx::snooze`.
     pub(super) snoozed: Option<Duration>,
-    waits: Option<Arc<Waits>>,
+    pub(super) waits: Option<Arc<Waits>>,
     pub(super) account: Account<J, T, E>,
     /// First attempts that the retry budget has not been told of.
     fresh: u32,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// What the bell rings, on a thread.
     ringer: Option<Arc<Ringer>>,
 }
@@ -246,57 +244,6 @@ where
         Begun::Over
     }
 
-    /// Makes one attempt, in the task that `waker` wakes. Without a result it says `otherwise` how it ended: in a place of its
-    /// own, so that most attempts move no more than their result.
-    #[inline]
-    async fn attempt(&mut self, waker: &Waker, otherwise: &mut Option<End<E>>) -> Option<T> {
-        let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
-        let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
-        let id = shared.id;
-        let mut future = pin!(None);
-        let mut returned = None;
-        // Most handlers are done at their first poll, of which nothing is to outlive an await.
-        let mut polled = poll_handler(
-            id,
-            waits,
-            future.as_mut(),
-            |mut future| future.set(Some(exec.exec(slot, lodging))),
-            waker,
-            &mut returned,
-        );
-        if matches!(polled, Polled::Pending) {
-            pace.waited = true;
-            let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };
-            let mut watch = Watch::new(shared, current, lodging.context(), account);
-            let mut again = false;
-            polled = poll_fn(|cx| {
-                if std::mem::replace(&mut again, true) {
-                    match poll_handler(id, waits, future.as_mut(), |_| {}, cx.waker(), &mut returned) {
-                        Polled::Pending => {}
-                        ended => return Poll::Ready(ended),
-                    }
-                }
-                let waiting = waits.as_ref().is_some_and(|waits| waits.any());
-                watch.pending(waiting).map(Polled::Cut)
-            })
-            .await;
-        }
-        *otherwise = Some(match (returned, polled) {
-            (Some(Ok(result)), _) => return Some(result),
-            (Some(Err(error)), _) => End::Failed(error),
-            (None, Polled::Cut(end)) => match contain(|| future.set(None)) {
-                Ok(()) => end,
-                Err(payload) => End::Panicked(payload),
-            },
-            (None, Polled::Panicked(payload)) => {
-                discard(contain(|| future.set(None)));
-                End::Panicked(payload)
-            }
-            (None, Polled::Returned | Polled::Pending) => unreachable!("an attempt ends with what was returned, or without"),
-        });
-        None
-    }
-
     /// The attempt has a result.
     #[inline]
     fn succeeded(&mut self, result: T) {
@@ -373,47 +320,6 @@ enum Begun {
     Attempt,
     /// It was over.
     Over,
-}
-
-/// What a poll of the handler's future has come to.
-enum Polled<E> {
-    Returned,
-    Pending,
-    Panicked(Payload),
-    /// It is not polled any more.
-    Cut(End<E>),
-}
-
-/// Prepares the handler's future, and polls it. It is gone once it has `returned`.
-#[inline]
-fn poll_handler<F: Future, E>(
-    pool: PoolId,
-    waits: &mut Option<Arc<Waits>>,
-    mut future: Pin<&mut Option<F>>,
-    prepare: impl FnOnce(Pin<&mut Option<F>>),
-    waker: &Waker,
-    returned: &mut Option<F::Output>,
-) -> Polled<E> {
-    let polled = within(pool, waits, || {
-        contain(|| {
-            prepare(future.as_mut());
-            let Some(running) = future.as_mut().as_pin_mut() else { return };
-            if let Poll::Ready(out) = running.poll(&mut Context::from_waker(waker)) {
-                // Written from inside, and so moved once.
-                *returned = Some(out);
-                future.set(None);
-            }
-        })
-    });
-    match polled {
-        // What was returned stands, even if dropping the spent future panics.
-        polled if returned.is_some() => {
-            discard(polled);
-            Polled::Returned
-        }
-        Ok(()) => Polled::Pending,
-        Err(payload) => Polled::Panicked(payload),
-    }
 }
 
 impl<J, T, E, X> Drop for Runner<J, T, E, X> {

@@ -6,14 +6,14 @@ use super::threads::{Desks, Threads};
 use crate::contain::{self, discard};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::Bell;
-use crate::kernel::cell::{Cell, CellInbox, Settled};
+use crate::kernel::cell::{Cell, CellInbox};
 use crate::kernel::crew::Need;
 use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, LaneId, Overflow, Sweep, Ticket};
-use crate::kernel::inbox::{Delivered, Post};
+use crate::kernel::inbox::Post;
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Timekeeper};
-use crate::shim::{self, Mutex};
 use crate::shim::atomic::AtomicUsize;
+use crate::shim::{self, Mutex};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -297,50 +297,6 @@ impl<J, T, E> Shared<J, T, E> {
                 threads.unneeded(need);
             }
         }
-    }
-
-    /// Stores an outcome that the engine has counted, and tells whoever waits for it.
-    pub(super) fn publish(&self, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>, fx: &mut Effects) {
-        let mut post = Post::new();
-        self.store(cell, outcome, &mut post, fx);
-        self.deliver(&mut post, fx);
-    }
-
-    /// Stores an outcome that the engine has counted. If it goes to an inbox, it waits in `post` until that is
-    /// [delivered](Self::deliver).
-    #[inline]
-    pub(super) fn store(
-        &self,
-        cell: JobCell<J, T, E>,
-        outcome: Outcome<J, T, E>,
-        post: &mut JobPost<J, T, E>,
-        fx: &mut Effects,
-    ) {
-        match Cell::settle(cell, outcome) {
-            Settled::Kept(None) => {}
-            Settled::Kept(Some(reader)) => fx.wakers.push(Due::Wake(reader)),
-            Settled::Unread(outcome) => discard(outcome),
-            Settled::Addressed(cell, key) => {
-                if let Some(delivered) = post.add(key, cell) {
-                    self.delivered(delivered, fx);
-                }
-            }
-        }
-    }
-
-    /// Delivers what waits in `post`.
-    #[inline]
-    pub(super) fn deliver(&self, post: &mut JobPost<J, T, E>, fx: &mut Effects) {
-        if let Some(delivered) = post.deliver() {
-            self.delivered(delivered, fx);
-        }
-    }
-
-    fn delivered(&self, delivered: Delivered<JobCell<J, T, E>>, fx: &mut Effects) {
-        if let Some(reader) = delivered.reader {
-            fx.wakers.push(Due::Wake(reader));
-        }
-        delivered.unread.into_iter().for_each(discard);
     }
 
     /// Shows a job that failed for good to the hook. A panic in the hook ends here.

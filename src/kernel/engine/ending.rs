@@ -1,6 +1,7 @@
 //! Ending: one job's cancellation, closing, sweeping out, and the wait until nothing is left.
 
-use super::running::{Batch, Ended};
+use super::claims::Batch;
+use super::running::Ended;
 use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
 use crate::kernel::bell::Signal;
 use std::task::{Poll, Waker};

@@ -63,28 +63,30 @@ mod line;
 mod running;
 mod tempo;
 mod timing;
+mod tray;
 
 pub(crate) use admission::{Admission, Entry, Overflow, Request, Reservation};
 pub(crate) use batching::Closed;
-pub(crate) use claims::Claim;
+pub(crate) use claims::Batch;
 pub(crate) use effects::{Due, Effects};
 pub(crate) use ending::{Cancelled, Sweep};
 pub(crate) use lanes::LaneId;
 pub(crate) use ledger::Bin;
 pub use ledger::{PoolStats, Totals};
 pub(crate) use line::Waited;
-pub(crate) use running::{Batch, Ended, Parking, Unparkable};
+pub(crate) use running::{Ended, Parking, Unparkable};
 pub(crate) use tempo::Tempo;
 pub(crate) use timing::{Clock, Expired, Now, Ring};
+pub(crate) use tray::Claim;
 
 use super::alarms::{Alarms, NEVER, Ticks};
 use super::slab::{Fifo, Key, Link, Slab};
 use crate::shim::Mutex;
-use claims::Here;
 use ending::Idler;
 use lanes::Lanes;
 use line::Waiter;
 use timing::Timer;
+use tray::Here;
 
 /// The bounds of an engine.
 #[derive(Clone, Copy, Debug)]

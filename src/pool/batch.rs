@@ -15,8 +15,8 @@ use super::line::{Deserted, InLine};
 use super::shared::{JobCell, Parcel, Shared};
 use super::submit::{Refused, Terms, start, take_job};
 use super::{WorkerPool, nested};
-use crate::kernel::engine::{Closed, Effects, Overflow, Ticket};
-use crate::kernel::slab::Key;
+use crate::kernel::engine::{Closed, Effects, Overflow};
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -140,15 +140,13 @@ where
                 Some(0) => return Ok(Filled::Done),
                 most => most.unwrap_or(AT_ONCE).min(AT_ONCE),
             };
-            let mut permits = Vec::with_capacity(most);
-            if self.shared.engine.reserve_many(most, &mut permits).is_err() {
+            let Ok(places) = self.shared.engine.hold(most) else {
                 return Err(self.refused(BatchRefusal::Closed, Vec::new()));
-            }
-            let places = permits.len();
+            };
             if places == 0 {
                 return Ok(Filled::Full);
             }
-            let mut held = Places { shared: &self.shared, permits, cells: Vec::with_capacity(places) };
+            let mut held = Places { shared: &self.shared, held: places, cells: VecDeque::with_capacity(places) };
             held.cells.extend(self.jobs.take(places).map(Parcel::cell));
             let exhausted = held.cells.len() < places;
             match held.fill(&mut self.handles) {
@@ -231,42 +229,43 @@ impl<I: ?Sized, J, T, E> fmt::Debug for SubmitBatch<'_, I, J, T, E> {
 /// yielded gets its place, and the other places are given back.
 struct Places<'a, J, T, E> {
     shared: &'a Arc<Shared<J, T, E>>,
-    permits: Vec<Key>,
-    cells: Vec<JobCell<J, T, E>>,
+    held: usize,
+    /// Those that are not accepted.
+    cells: VecDeque<JobCell<J, T, E>>,
 }
 
 impl<J, T, E> Places<'_, J, T, E> {
     /// The jobs come back if a shutdown has revoked the places.
     fn fill(mut self, handles: &mut Vec<JobHandle<J, T, E>>) -> Result<(), Vec<J>> {
-        let mut tickets = Vec::with_capacity(self.cells.len());
-        let filled = self.submit(&mut tickets);
-        let cells = std::mem::take(&mut self.cells);
-        if filled.is_err() {
-            return Err(cells.into_iter().map(take_job).collect());
+        if self.submit(handles).is_err() {
+            return Err(self.cells.drain(..).map(take_job).collect());
         }
-        let shared = self.shared;
-        handles.extend(cells.into_iter().zip(tickets).map(|(cell, ticket)| JobHandle::new(shared.id, cell, ticket)));
         Ok(())
     }
 
-    fn submit(&mut self, tickets: &mut Vec<Ticket>) -> Result<(), Closed> {
+    fn submit(&mut self, handles: &mut Vec<JobHandle<J, T, E>>) -> Result<(), Closed> {
+        let Self { shared, held, cells } = self;
+        handles.reserve(cells.len());
         let mut fx = Effects::default();
-        let filled = self.shared.engine.fill_many(self.permits.drain(..), self.cells.iter().cloned(), tickets, &mut fx);
-        self.shared.apply(&mut fx);
+        // The engine tells the ticket of each before it takes the next.
+        let entering = std::cell::Cell::new(None);
+        let offered = std::iter::from_fn(|| {
+            let cell = cells.pop_front()?;
+            entering.set(Some(cell.clone()));
+            Some(cell)
+        });
+        let accepted = |ticket| handles.extend(entering.take().map(|cell| JobHandle::new(shared.id, cell, ticket)));
+        let filled = shared.engine.fill(std::mem::take(held), offered, accepted, &mut fx);
+        shared.apply(&mut fx);
         filled
     }
 }
 
 impl<J, T, E> Drop for Places<'_, J, T, E> {
     fn drop(&mut self) {
-        if !self.permits.is_empty() {
+        if self.held > 0 {
             // The iterator has panicked. Its jobs run detached; if they are refused, they are dropped with their cells.
-            let mut tickets = Vec::with_capacity(self.cells.len());
-            if self.submit(&mut tickets).is_ok() {
-                for (cell, ticket) in self.cells.drain(..).zip(tickets) {
-                    drop(JobHandle::new(self.shared.id, cell, ticket));
-                }
-            }
+            let _refused = self.submit(&mut Vec::new());
         }
     }
 }

@@ -63,7 +63,7 @@ impl<J, T, E> Permit<J, T, E> {
         let place = self.place.take().expect("a permit has its place until it is used");
         let cell = Parcel::cell(job);
         let mut fx = Effects::default();
-        let filled = self.shared.engine.fill(place, cell.clone(), &mut fx);
+        let filled = self.shared.engine.redeem(place, cell.clone(), &mut fx);
         self.shared.apply(&mut fx);
         match filled {
             Ok(ticket) => Ok(JobHandle::new(self.shared.id, cell, ticket)),

@@ -158,7 +158,7 @@ impl<C, K: Clock> Engine<C, K> {
     }
 
     /// Uses a permit. The cell comes back if a shutdown has revoked it.
-    pub(crate) fn fill(&self, permit: Key, cell: C, fx: &mut Effects) -> Result<Ticket, C> {
+    pub(crate) fn redeem(&self, permit: Key, cell: C, fx: &mut Effects) -> Result<Ticket, C> {
         let now = self.now_for(None);
         let mut state = self.state.lock();
         if state.phase > Phase::Closed {
@@ -182,7 +182,7 @@ impl<C, K: Clock> Engine<C, K> {
 impl<C> State<C> {
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        self.places.len() < self.limits.capacity
+        self.places.len() + self.held < self.limits.capacity
     }
 
     /// Accepts a job that has a key, or for which there is no room as it is.

@@ -1,7 +1,7 @@
-//! Batches of jobs at the door: many are accepted, or many places granted and filled, in one lock operation.
+//! Batches of jobs at the door: many are accepted, or room for many is kept and used, in one lock operation.
 
 use super::admission::Entrant;
-use super::{Clock, Effects, Engine, Key, Phase, Ticket};
+use super::{Clock, Effects, Engine, Phase, Ticket};
 
 /// Nothing is admitted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,42 +30,38 @@ impl<C, K: Clock> Engine<C, K> {
         Ok(())
     }
 
-    /// Grants as many places as there are, up to `most`, without waiting.
-    pub(crate) fn reserve_many(&self, most: usize, permits: &mut Vec<Key>) -> Result<(), Closed> {
+    /// Keeps as much room as there is, for `most` jobs at most, without waiting. Returns for how many.
+    pub(crate) fn hold(&self, most: usize) -> Result<usize, Closed> {
         let mut state = self.state.lock();
         if state.phase > Phase::Open {
             return Err(Closed);
         }
-        for _ in 0..most {
-            if !state.has_room() {
-                break;
-            }
-            permits.push(state.grant());
-        }
-        Ok(())
+        let held = most.min(state.limits.capacity - state.places.len() - state.held);
+        state.held += held;
+        Ok(held)
     }
 
-    /// Uses permits for jobs, in order, and gives back those that are left over. There are not more jobs than permits.
+    /// Uses room that was kept for jobs, in order, tells each one's ticket, and gives back what is left over. There are not
+    /// more jobs than room was `held` for.
     ///
-    /// If a shutdown has revoked them, all are given back and no cell is taken.
-    pub(crate) fn fill_many(
+    /// If a shutdown has revoked it, all is given back and no cell is taken.
+    pub(crate) fn fill(
         &self,
-        mut permits: impl Iterator<Item = Key>,
+        held: usize,
         cells: impl Iterator<Item = C>,
-        tickets: &mut Vec<Ticket>,
+        mut accepted: impl FnMut(Ticket),
         fx: &mut Effects,
     ) -> Result<(), Closed> {
         let now = self.now_for(None);
         let mut state = self.state.lock();
         let revoked = state.phase > Phase::Closed;
+        state.held -= held;
         if !revoked {
-            for (cell, permit) in cells.zip(&mut permits) {
-                tickets.push(state.seat(permit, cell, &now));
+            for cell in cells.take(held) {
+                accepted(state.accept(Entrant::plain(cell), &now));
             }
         }
-        for permit in permits {
-            state.release(permit, &now, fx);
-        }
+        state.admit_line(&now, fx);
         state.balance(fx);
         if revoked { Err(Closed) } else { Ok(()) }
     }

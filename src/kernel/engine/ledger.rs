@@ -162,7 +162,7 @@ impl<C> State<C> {
             running,
             parked: self.parked,
             lent: self.lent,
-            reserved: self.reserved,
+            reserved: self.reserved + self.held,
             waiting: self.line.len() + self.lanes.waiting(),
             waiting_for_key: self.lanes.waiting(),
             lanes: self.lanes.len(),

@@ -8,7 +8,7 @@
 //!
 //! | place | holds | next |
 //! |---|---|---|
-//! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`fill`), free (`release`) |
+//! | `Reserved` | nothing yet: `reserve()` was granted | `Queued` (`redeem`), free (`release`) |
 //! | `Queued` | the cell; listed in `ready`, or in its lane behind another job of its key | `Active`, `Taken` (claimed), free (withdrawn, late, shed, swept) |
 //! | `Taken` | nothing: a runner took it along with another; the cell is on its tray, unless it has started it | `Active` (it waits), `Parked`, `Queued` at the front (given back, recalled), free (withdrawn, late, ended) |
 //! | `Active` | nothing: a runner has the cell, and is reached by its bell | `Parked`, free |
@@ -26,7 +26,7 @@
 //! wait. The timer is a transient task too.
 //!
 //! # Invariants
-//! 1. Places never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
+//! 1. Places, and those kept for batches to come, never outnumber `capacity`. While somebody waits in `line`, no place is free: room is handed over by
 //!    whoever frees it, so an unpolled waiter holds up nobody.
 //! 2. `accepted` equals the sum of all bins plus the places that are not `Reserved`, whenever the lock is free.
 //! 3. While jobs are ready, a slot is free and the pool is neither paused nor aborted, a runner is starting, or as many
@@ -205,6 +205,8 @@ struct State<C> {
     watched: usize,
     parked: usize,
     reserved: usize,
+    /// Room that is kept for batches of jobs to come, and has no places yet.
+    held: usize,
     publishing: usize,
     peak_running: usize,
     totals: Totals,
@@ -239,6 +241,7 @@ impl<C, K: Clock> Engine<C, K> {
             watched: 0,
             parked: 0,
             reserved: 0,
+            held: 0,
             publishing: 0,
             peak_running: 0,
             totals: Totals::default(),

@@ -38,16 +38,15 @@ where
     E: Send + 'static,
     X: Exec<J, T, E>,
 {
-    /// Makes one attempt, in the task that `waker` wakes. Without a result it says `otherwise` how it ended: in a place of its
+    /// Makes one attempt, in the task that `waker` wakes. Without a result, `otherwise` says how it ended: in a place of its
     /// own, so that most attempts move no more than their result.
     #[inline]
-    pub(super) async fn attempt(&mut self, waker: &Waker, otherwise: &mut Option<End<E>>) -> Option<T> {
-        let Self { shared, exec, current, slot, lodging, waits, account, pace, .. } = self;
+    pub(super) async fn attempt(&mut self, waker: &Waker) -> Option<T> {
+        let Self { shared, exec, current, slot, lodging, waits, account, pace, otherwise, .. } = self;
         let (exec, lodging): (&X, &Lodging<J>) = (exec, lodging);
         let id = shared.id;
         let mut future = pin!(None);
         let mut returned = None;
-        // Most handlers are done at their first poll, of which nothing is to outlive an await.
         let mut polled = poll_handler(
             id,
             waits,
@@ -56,6 +55,10 @@ where
             waker,
             &mut returned,
         );
+        // Most handlers are done at their first poll, of which nothing is to outlive an await.
+        if let Some(Ok(result)) = returned {
+            return Some(result);
+        }
         if matches!(polled, Polled::Pending) {
             pace.waited = true;
             let Some(current) = current.as_mut() else { unreachable!("an attempt has a current job") };

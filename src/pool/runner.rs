@@ -78,6 +78,8 @@ pub(super) struct Runner<J, T, E, X> {
     pub(super) current: Option<Current<J, T, E>>,
     pub(super) slot: Option<J>,
     pub(super) lodging: Lodging<J>,
+    /// How the last attempt ended, if it has no result.
+    pub(super) otherwise: Option<End<E>>,
     /// What the handler of the last attempt asked for with `Cx::snooze`.
     pub(super) snoozed: Option<Duration>,
     pub(super) waits: Option<Arc<Waits>>,
@@ -110,6 +112,7 @@ where
             current: None,
             slot: None,
             lodging: Lodging::new(context),
+            otherwise: None,
             snoozed: None,
             waits: None,
             account: Account::new(bell, desk),
@@ -139,10 +142,9 @@ where
             self.shared.apply(&mut self.account.fx);
             while let Some(begun) = self.begin_next() {
                 if begun == Begun::Attempt {
-                    let mut otherwise = None;
-                    match self.attempt(&waker, &mut otherwise).await {
+                    match self.attempt(&waker).await {
                         Some(result) => self.succeeded(result),
-                        None => self.ended(otherwise),
+                        None => self.failed_to_succeed(),
                     }
                 }
                 self.pace.served += 1;
@@ -240,7 +242,7 @@ where
             Signal::Run => return Begun::Attempt,
             signal => End::Stopped(signal),
         };
-        self.ended(Some(end));
+        self.ended(end);
         Begun::Over
     }
 
@@ -263,25 +265,29 @@ where
         job
     }
 
-    /// The attempt has no result: settles the current job, or parks it.
+    /// The attempt has no result.
     #[cold]
-    #[inline(never)]
-    fn ended(&mut self, end: Option<End<E>>) {
+    fn failed_to_succeed(&mut self) {
+        let Some(end) = self.otherwise.take() else { unreachable!("an attempt has a result, or says how it ended") };
+        self.ended(end);
+    }
+
+    /// Settles the current job, or parks it.
+    fn ended(&mut self, end: End<E>) {
         self.snoozed = self.lodging.context().snoozed();
         let job = self.come_home();
         match end {
-            Some(End::Failed(error)) => match self.account.batch.bell().signal() {
+            End::Failed(error) => match self.account.batch.bell().signal() {
                 Signal::Run => self.failed(job, Some(error), None),
                 signal => {
                     discard(error);
                     self.stopped(signal, job);
                 }
             },
-            Some(End::Stopped(signal)) => self.stopped(signal, job),
-            Some(End::TimedOut(stop)) => self.failed(job, None, stop),
-            Some(End::Late) => self.late(job),
-            Some(End::Panicked(payload)) => self.panicked(job, None, payload),
-            None => unreachable!("an attempt has a result, or says how it ended"),
+            End::Stopped(signal) => self.stopped(signal, job),
+            End::TimedOut(stop) => self.failed(job, None, stop),
+            End::Late => self.late(job),
+            End::Panicked(payload) => self.panicked(job, None, payload),
         }
     }
 

@@ -1,9 +1,7 @@
 //! Admission: accepting jobs, the line of those who wait for room, and permits.
 
 use super::line::Waiter;
-use super::{
-    Bin, Clock, Effects, Engine, Key, LaneId, Link, Now, Phase, Place, Standing, State, Ticket, Ticks,
-};
+use super::{Bin, Clock, Effects, Engine, Key, LaneId, Link, Now, Phase, Place, Standing, State, Ticket, Ticks};
 use std::task::Waker;
 
 /// What becomes of a submission for which there is no room.
@@ -259,12 +257,8 @@ impl<C> State<C> {
     pub(super) fn accept<K: Clock>(&mut self, entrant: Entrant<C>, now: &Now<'_, K>) -> Ticket {
         let number = self.totals.accepted as u32;
         let Entrant { cell, lane, deadline } = entrant;
-        let key = self.places.insert_with(|_| Place {
-            standing: Standing::Queued(cell),
-            alarm: Link::NONE,
-            number,
-            lane,
-        });
+        let key =
+            self.places.insert_with(|_| Place { standing: Standing::Queued(cell), alarm: Link::NONE, number, lane });
         self.enqueue(key, lane, deadline, now)
     }
 

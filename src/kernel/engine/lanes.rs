@@ -1,7 +1,7 @@
 //! Lanes: jobs of one key run one after another, in the order of acceptance; those of different keys run side by side.
 
+use super::State;
 use super::line::Waiter;
-use super::{State};
 use crate::kernel::slab::{Fifo, Key, Slab};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,7 +1,7 @@
 //! Models of cancelling: whatever a job is doing meanwhile, it has one outcome, and a pending one is woken.
 
-use crate::kernel::engine::{Bin, Sweep};
-use crate::support::{Act, Launch, Model, Parker, Pool};
+use crate::kernel::engine::{Bin, Limits, Sweep};
+use crate::support::{Act, Launch, Model, Parker, Pool, limits, swift};
 
 /// A job is cancelled while its attempt ends: it has succeeded or is cancelled, once, and the job that takes over its
 /// place is not touched.
@@ -150,6 +150,35 @@ fn cancel_after_park() {
         });
         pool.settle_up();
         pool.assert_idle(2);
+        pool.assert_conserved();
+    });
+}
+
+/// A job is cancelled while its runner parks it and another, to whom it comes back at once, takes it along: it would be
+/// pending for ever, so it ends cancelled.
+///
+/// Seen to fail: a job that cannot be withdrawn is asked to end in another lock operation.
+#[test]
+fn cancel_and_take_along_again() {
+    Model::small("cancel_and_take_along_again", 700).check(|| {
+        let pool = Pool::with(Limits { threads: 1, ..limits(2, 4) }, Launch::Later);
+        let first = pool.try_submit(pool.job(0, &[Act::Retry(0), Act::Pend])).expect("an empty pool has room");
+        let runner = pool.owed_runner().expect("a job is ready");
+        let mut other = swift(&pool, 2);
+        pool.spawn(|pool| {
+            runner.work();
+            let before = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room");
+            pool.timer().ring();
+            other.turn();
+            other.work();
+            assert_eq!(before.wait().bin, Bin::Succeeded);
+        });
+        pool.spawn(|_| {
+            first.cancel();
+            assert_eq!(first.wait().bin, Bin::Cancelled);
+        });
+        pool.settle_up();
+        pool.assert_idle(4);
         pool.assert_conserved();
     });
 }

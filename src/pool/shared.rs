@@ -12,8 +12,8 @@ use crate::kernel::engine::{Batch, Cancelled, Clock, Due, Effects, Engine, LaneI
 use crate::kernel::inbox::{Delivered, Post};
 use crate::retry::{RetryPolicy, StopReason};
 use crate::rt::{self, Instant, Timekeeper};
-use crate::shim::atomic::AtomicUsize;
 use crate::shim::{self, Mutex};
+use crate::shim::atomic::AtomicUsize;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,7 @@ fn cancel_and_next() {
 
 /// A job that was taken along is cancelled while it begins. It would be pending for ever, so it ends cancelled.
 ///
-/// Seen to fail: a runner takes a job from its cell before the bell has its number.
+/// Seen to fail: a runner takes a job from its tray before the bell has its number.
 #[test]
 fn cancel_and_begin() {
     Model::small("cancel_and_begin", 230).check(|| {
@@ -44,7 +44,7 @@ fn cancel_and_begin() {
 /// A pool is swept out while a runner begins what it has claimed: what would be pending for ever is aborted, or
 /// returned.
 ///
-/// Seen to fail: a runner that begins a job forgets what has been asked of it since the claim.
+/// Seen to fail: a runner begins a job once more, and forgets what has been asked of it since the claim.
 #[test]
 fn sweep_and_begin() {
     Model::small("sweep_and_begin", 470).check(|| {

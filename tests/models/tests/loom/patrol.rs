@@ -51,7 +51,7 @@ fn blocked_and_taken_along() {
 
 /// The job that was taken along is cancelled while the patrol gives it to another runner: one of the three has it.
 ///
-/// Seen to fail: a job that the patrol gives to another runner is not told from the one that was claimed.
+/// Seen to fail: a job that waits again and is withdrawn stays in the queue.
 #[test]
 fn recalled_and_cancelled() {
     Model::new("recalled_and_cancelled", 21_000).check(|| {

@@ -273,6 +273,8 @@ impl Runner {
     fn rung(&mut self) -> Option<End> {
         let signal = self.batch.bell().signal();
         if signal > self.current().seen {
+            let number = self.current().ticket.number;
+            assert!(self.batch.bell().is_stopped(number), "its handler is told as well, if it asks");
             self.current().seen = signal;
             let grace = self.pool.grace();
             if grace == 0 {

@@ -27,9 +27,9 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         model: "bell::sweep_after_park",
         what: "a runner whose job is parked forgets what has been asked of the next",
-        file: RUNNING,
-        find: "        batch.bell.end();\n        state.claim(batch);\n",
-        put: "        state.claim(batch);\n        batch.bell.end();\n",
+        file: RUNNER,
+        find: "            Ok(()) => self.publish(),\n",
+        put: "            Ok(()) => {\n                self.batch.bell().end();\n                self.publish();\n            }\n",
     },
     Bug {
         model: "bell::expire_and_stall",

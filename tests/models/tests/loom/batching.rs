@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Pool, claimed, limits, opened, swift};
 /// Seen to fail: what was taken along cannot be taken back.
 #[test]
 fn batch_and_cancel() {
-    Model::new("batch_and_cancel", 450).check(|| {
+    Model::new("batch_and_cancel", 390).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -48,7 +48,7 @@ fn batch_started_and_cancelled() {
 /// Seen to fail: a runner takes a gap on its tray for the end.
 #[test]
 fn batch_with_a_gap() {
-    Model::small("batch_with_a_gap", 100).check(|| {
+    Model::small("batch_with_a_gap", 660).check(|| {
         const SCRIPT: &[Act] = &[Act::Succeed];
         let (pool, [first, second, third, fourth], runner) = claimed([SCRIPT; 4]);
         pool.spawn(|_| runner.work());
@@ -70,7 +70,7 @@ fn batch_with_a_gap() {
 /// Seen to fail: what was taken along is looked for elsewhere on its tray.
 #[test]
 fn batch_started_and_swept() {
-    Model::small("batch_started_and_swept", 2_000).check(|| {
+    Model::small("batch_started_and_swept", 710).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| {
@@ -93,7 +93,7 @@ fn batch_started_and_swept() {
 /// Seen to fail: a job that has run out of time on a tray is not ended.
 #[test]
 fn batch_started_and_expired() {
-    Model::new("batch_started_and_expired", 210).check(|| {
+    Model::new("batch_started_and_expired", 150).check(|| {
         let pool = Pool::with(Limits { deadline: Some(10), ..limits(1, 2) }, Launch::Later);
         pool.claim_at_once(2);
         let mut runner = opened(&pool);
@@ -141,7 +141,7 @@ fn batch_parked_and_cancelled() {
 /// Seen to fail: a pool that has been swept out parks jobs.
 #[test]
 fn batch_parked_and_swept() {
-    Model::small("batch_parked_and_swept", 1_000).check(|| {
+    Model::small("batch_parked_and_swept", 470).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Retry(100)]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -159,7 +159,7 @@ fn batch_parked_and_swept() {
 /// Seen to fail: a runner counts as busy with a batch that has been taken back.
 #[test]
 fn batch_taken_back_and_sampled() {
-    Model::new("batch_taken_back_and_sampled", 6_100).check(|| {
+    Model::new("batch_taken_back_and_sampled", 5_100).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Retry(0), Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(move |_| second.cancel());
@@ -203,7 +203,7 @@ fn batch_and_deadline() {
 /// Seen to fail: a job that is parked has its old alarm still.
 #[test]
 fn batch_parked_with_a_deadline() {
-    Model::new("batch_parked_with_a_deadline", 15_000).check(|| {
+    Model::new("batch_parked_with_a_deadline", 14_000).check(|| {
         let limits = Limits { deadline: Some(50), ..limits(1, 3) };
         let pool = Pool::with(limits, Launch::Later);
         pool.claim_at_once(2);
@@ -229,7 +229,7 @@ fn batch_parked_with_a_deadline() {
 /// Seen to fail: what is given back may have been taken back.
 #[test]
 fn batch_and_sweep() {
-    Model::small("batch_and_sweep", 700).check(|| {
+    Model::small("batch_and_sweep", 210).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Pend], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -248,7 +248,7 @@ fn batch_and_sweep() {
 /// Seen to fail: a job that is pending keeps what was claimed with it.
 #[test]
 fn batch_given_back() {
-    Model::new("batch_given_back", 49_000).check(|| {
+    Model::new("batch_given_back", 46_000).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
         let runner = swift(&pool, 2);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("there is room");
@@ -275,7 +275,7 @@ fn batch_given_back() {
 /// Seen to fail: a runner that has left counts as swift still.
 #[test]
 fn short_beside_pending() {
-    Model::new("short_beside_pending", 1_400).check(|| {
+    Model::new("short_beside_pending", 1_100).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let first = pool.owed_runner().expect("a job is ready");

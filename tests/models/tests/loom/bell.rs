@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Pool, claimed};
 /// Seen to fail: what is asked of one job is heard by whichever is the runner's.
 #[test]
 fn cancel_and_next() {
-    Model::small("cancel_and_next", 550).check(|| {
+    Model::small("cancel_and_next", 380).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Yield]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -47,7 +47,7 @@ fn cancel_and_begin() {
 /// Seen to fail: a runner begins a job once more, and forgets what has been asked of it since the claim.
 #[test]
 fn sweep_and_begin() {
-    Model::small("sweep_and_begin", 470).check(|| {
+    Model::small("sweep_and_begin", 210).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Pend]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -63,7 +63,7 @@ fn sweep_and_begin() {
 /// Seen to fail: a runner whose job is parked forgets what has been asked of the next.
 #[test]
 fn sweep_after_park() {
-    Model::small("sweep_after_park", 600).check(|| {
+    Model::small("sweep_after_park", 370).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100)])).expect("an empty pool has room");
         let second = pool.try_submit(pool.job(1, &[Act::Pend])).expect("there is room for two");

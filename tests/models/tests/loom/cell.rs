@@ -67,7 +67,7 @@ fn settle_and_poll() {
 /// Seen to fail: a reader that leaves is not noted.
 #[test]
 fn settle_and_detach() {
-    Model::small("settle_and_detach", 33).check(|| {
+    Model::small("settle_and_detach", 93).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || settle(settler, outcome));
@@ -91,7 +91,7 @@ fn settle_and_detach() {
 /// Seen to fail: an outcome wakes nobody.
 #[test]
 fn settle_and_look() {
-    Model::new("settle_and_look", 1_700).check(|| {
+    Model::new("settle_and_look", 4_200).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || _ = settle(settler, outcome));

@@ -9,7 +9,7 @@ use crate::support::{Act, Launch, Model, Pool, claimed, limits, swift};
 /// Seen to fail: a paused pool leaves runners what they have taken along.
 #[test]
 fn pause_and_batch() {
-    Model::new("pause_and_batch", 2_000).check(|| {
+    Model::new("pause_and_batch", 1_400).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| drop(pool.try_submit(pool.job(3, &[Act::Succeed])).expect("there is room")));
@@ -33,7 +33,7 @@ fn pause_and_batch() {
 /// Seen to fail: a pool that goes on starts no runner.
 #[test]
 fn pause_and_resume() {
-    Model::new("pause_and_resume", 2_400).check(|| {
+    Model::new("pause_and_resume", 1_500).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| drop(pool.try_submit(pool.job(2, &[Act::Succeed])).expect("there is room")));
@@ -55,7 +55,7 @@ fn pause_and_resume() {
 /// Seen to fail: what is taken back waits in the opposite order.
 #[test]
 fn pause_batch_and_cancel() {
-    Model::new("pause_batch_and_cancel", 100).check(|| {
+    Model::new("pause_batch_and_cancel", 20_000).check(|| {
         const SCRIPT: &[Act] = &[Act::Succeed];
         let (pool, [first, second, third, fourth], runner) = claimed([SCRIPT; 4]);
         pool.spawn(|_| runner.work());
@@ -81,7 +81,7 @@ fn pause_batch_and_cancel() {
 /// Seen to fail: a pool in which as many jobs are claimed as runners are busy recalls none.
 #[test]
 fn pause_beside_an_empty_batch() {
-    Model::small("pause_beside_an_empty_batch", 33).check(|| {
+    Model::small("pause_beside_an_empty_batch", 51).check(|| {
         let pool = Pool::new(2, 6, Launch::Later);
         let mut other = swift(&pool, 2);
         let mut runner = swift(&pool, 2);
@@ -169,7 +169,7 @@ fn resize_down() {
 /// Seen to fail: what has been taken back counts still among what runners have.
 #[test]
 fn resize_and_batch() {
-    Model::small("resize_and_batch", 110).check(|| {
+    Model::small("resize_and_batch", 92).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed], &[Act::Succeed]]);
         pool.resize(2);
         pool.spawn(|_| runner.work());
@@ -191,7 +191,7 @@ fn resize_and_batch() {
 /// Seen to fail: a shed job keeps its place.
 #[test]
 fn shed_claim_and_cancel() {
-    Model::new("shed_claim_and_cancel", 7_500).check(|| {
+    Model::new("shed_claim_and_cancel", 5_800).check(|| {
         let pool = Pool::with(Limits { overflow: Overflow::DropOldest, ..limits(1, 1) }, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let cell = first.named().1;
@@ -216,7 +216,7 @@ fn shed_claim_and_cancel() {
 /// Seen to fail: a job is shed, and nobody knows that its outcome is to be stored.
 #[test]
 fn shed_and_drain() {
-    Model::new("shed_and_drain", 1_300).check(|| {
+    Model::new("shed_and_drain", 940).check(|| {
         let pool = Pool::with(Limits { overflow: Overflow::DropOldest, ..limits(1, 1) }, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let cell = first.named().1;

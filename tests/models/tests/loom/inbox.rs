@@ -123,7 +123,7 @@ fn opened((key, mut job): (Key, Job)) -> Key {
 /// Seen to fail: what arrives wakes nobody.
 #[test]
 fn two_deliver_one_collects() {
-    Model::new("two_deliver_one_collects", 340).check(|| {
+    Model::new("two_deliver_one_collects", 680).check(|| {
         let mut jobs = Jobs::<2>::addressed();
         let settlers = [jobs.settle(&[&[0]]), jobs.settle(&[&[1]])];
         let here = jobs.collect(Vec::new());
@@ -140,7 +140,7 @@ fn two_deliver_one_collects() {
 /// Seen to fail: a new waker is stored without looking whether something has just arrived.
 #[test]
 fn deliver_and_move() {
-    Model::small("deliver_and_move", 37).check(|| {
+    Model::small("deliver_and_move", 74).check(|| {
         let mut jobs = Jobs::<2>::addressed();
         let settler = jobs.settle(&[&[0], &[1]]);
         let before = Parker::new();
@@ -160,7 +160,7 @@ fn deliver_and_move() {
 /// Seen to fail: an inbox that is closed keeps what is delivered.
 #[test]
 fn deliver_and_close() {
-    Model::small("deliver_and_close", 12).check(|| {
+    Model::small("deliver_and_close", 24).check(|| {
         let mut jobs = Jobs::<2>::addressed();
         let settler = jobs.settle(&[&[0], &[1]]);
         let closer = jobs.inbox.clone();
@@ -180,7 +180,7 @@ fn deliver_and_close() {
 /// Seen to fail: an outcome that is there already is left behind.
 #[test]
 fn settle_and_address() {
-    Model::small("settle_and_address", 20).check(|| {
+    Model::small("settle_and_address", 84).check(|| {
         let mut jobs = Jobs::<1>::plain();
         let handle = jobs.jobs[0].clone().expect("nobody settles it yet");
         let settler = jobs.settle(&[&[0]]);
@@ -204,7 +204,7 @@ fn settle_and_address() {
 /// Seen to fail: of letters that are delivered together one arrives.
 #[test]
 fn two_post_one_collects() {
-    Model::new("two_post_one_collects", 100).check(|| {
+    Model::new("two_post_one_collects", 680).check(|| {
         let mut jobs = Jobs::<4>::addressed();
         let settlers = [jobs.settle(&[&[0, 1]]), jobs.settle(&[&[2, 3]])];
         let here = jobs.collect(Vec::new());
@@ -222,7 +222,7 @@ fn two_post_one_collects() {
 /// Seen to fail: letters that nobody will read stay in the post.
 #[test]
 fn two_post_one_closes() {
-    Model::new("two_post_one_closes", 100).check(|| {
+    Model::new("two_post_one_closes", 180).check(|| {
         let mut jobs = Jobs::<4>::addressed();
         let settlers = [jobs.settle(&[&[0, 1]]), jobs.settle(&[&[2, 3]])];
         let parker = Parker::new();
@@ -244,7 +244,7 @@ fn two_post_one_closes() {
 /// Seen to fail: letters go where those before them go.
 #[test]
 fn post_to_two() {
-    Model::new("post_to_two", 100).check(|| {
+    Model::new("post_to_two", 370).check(|| {
         let (mut first, mut second) = (Jobs::<2>::addressed(), Jobs::<1>::addressed());
         let mut group = first.lend(&[0]);
         group.extend(second.lend(&[0]));

@@ -38,7 +38,7 @@ fn refill_and_run() {
 /// Seen to fail: an inbox that is closed keeps what is delivered.
 #[test]
 fn leave_and_cancel() {
-    Model::new("leave_and_cancel", 100).check(|| {
+    Model::new("leave_and_cancel", 430).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let runner = swift(&pool, 2);
         let mut window = Window::new(&pool);

@@ -44,5 +44,5 @@ impl Pool {
 }
 
 fn cells(jobs: Vec<Job>) -> Vec<JobCell> {
-    jobs.into_iter().map(|job| Shared::new(Cell::new(job))).collect()
+    jobs.into_iter().map(|job| Shared::plain(Cell::new(job))).collect()
 }

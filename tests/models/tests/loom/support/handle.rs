@@ -107,7 +107,7 @@ impl Job {
 impl Terms {
     fn request(self) -> (JobCell, Request<JobCell>) {
         let Self { job, lane, deadline } = self;
-        let cell = Shared::new(Cell::new(job));
+        let cell = Shared::plain(Cell::new(job));
         (cell.clone(), Request { cell, lane, deadline })
     }
 }
@@ -173,7 +173,7 @@ impl Pool {
 
     /// Uses a permit; the job comes back if a shutdown has revoked it.
     pub(crate) fn fill(self: &Arc<Self>, permit: Key, job: Job) -> Result<Handle, Job> {
-        let cell = Shared::new(Cell::new(job));
+        let cell = Shared::plain(Cell::new(job));
         let mut fx = Effects::default();
         let filled = self.engine.fill(permit, cell.clone(), &mut fx);
         self.apply(&mut fx);

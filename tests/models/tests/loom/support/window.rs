@@ -8,7 +8,6 @@ use crate::kernel::slab::{Key, Slab};
 use crate::shim::Shared;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Poll;
 
 /// The jobs of one submitter.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ impl Window {
     pub(crate) fn wait(&mut self) -> (usize, Outcome) {
         let parker = Parker::new();
         while self.arrived.is_empty() {
-            if let Poll::Pending = self.inbox.collect(&mut self.arrived, parker.waker()) {
+            if self.inbox.collect(&mut self.arrived, parker.waker()).is_pending() {
                 parker.park();
             }
         }

@@ -2,7 +2,7 @@
 
 use super::claims::Batch;
 use super::running::Ended;
-use super::{Bin, Clock, Due, Effects, Engine, Key, Phase, Standing, State, Ticket};
+use super::{Bin, Clock, Due, Effects, Engine, Key, Now, Phase, Standing, State, Ticket};
 use crate::kernel::bell::Signal;
 use std::task::{Poll, Waker};
 
@@ -36,18 +36,15 @@ pub(super) enum Idler {
 impl<C, K: Clock> Engine<C, K> {
     /// Takes a job that waits out of the system, or asks its runner to end it.
     pub(crate) fn cancel(&self, ticket: Ticket, fx: &mut Effects) -> Cancelled<C> {
-        if let Some(cell) = self.withdraw(ticket, fx) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        if let Some(cell) = state.withdraw(ticket, &now, fx) {
             return Cancelled::Waiting(cell);
         }
-        let mut state = self.state.lock();
+        // In the same lock operation: once the lock is free the job may wait again, or lie on another runner's tray.
         let runner = match state.place(ticket).map(|place| &place.standing) {
             Some(Standing::Active(runner) | Standing::Taken(runner, _)) => *runner,
-            // It has begun to wait again since the withdrawal failed.
-            Some(_) => {
-                drop(state);
-                return self.cancel(ticket, fx);
-            }
-            None => return Cancelled::Ended,
+            _ => return Cancelled::Ended,
         };
         // A job that has ended and is not counted yet is not the runner's current one any more.
         match state.here.get(runner).filter(|here| here.bell.raise(ticket.number, Signal::Cancel)) {
@@ -64,13 +61,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Whoever gets the cell publishes it and then calls [`Engine::published`].
     pub(crate) fn withdraw(&self, ticket: Ticket, fx: &mut Effects) -> Option<C> {
         let now = self.now();
-        let mut state = self.state.lock();
-        state.place(ticket)?;
-        let cell = state.unlist(ticket.key)?;
-        state.publishing += 1;
-        state.free(ticket.key, Bin::Cancelled, &now, fx);
-        state.balance(fx);
-        Some(cell)
+        self.state.lock().withdraw(ticket, &now, fx)
     }
 
     /// Admits no more. Those in line are turned away.
@@ -180,6 +171,15 @@ impl<C, K: Clock> Engine<C, K> {
 }
 
 impl<C> State<C> {
+    fn withdraw<K: Clock>(&mut self, ticket: Ticket, now: &Now<'_, K>, fx: &mut Effects) -> Option<C> {
+        self.place(ticket)?;
+        let cell = self.unlist(ticket.key)?;
+        self.publishing += 1;
+        self.free(ticket.key, Bin::Cancelled, now, fx);
+        self.balance(fx);
+        Some(cell)
+    }
+
     /// Takes a job that waits, queued, taken along or parked, off its list, and its alarm out. Its place is still held.
     pub(super) fn unlist(&mut self, key: Key) -> Option<C> {
         let recalled = self.recall(key);

@@ -5,8 +5,8 @@ use crate::kernel::engine::{Admission, Effects, Entry, LaneId, Overflow, Request
 use crate::kernel::slab::Key;
 use crate::ops::Terms;
 use crate::oracle::{Admitted, Entrant, Number, Wait, WakerId};
-use crate::world::{STEP, TestCell, World};
-use std::sync::Arc;
+use crate::shim::Shared;
+use crate::world::{STEP, TestCell, World, value};
 use std::task::Poll;
 
 impl World {
@@ -23,7 +23,7 @@ impl World {
 
     pub(crate) fn new_cell(&mut self) -> (u64, TestCell) {
         self.cells += 1;
-        (self.cells, Arc::new(Cell::new(self.cells)))
+        (self.cells, Shared::new(Cell::new(self.cells)))
     }
 
     pub(crate) fn accepted(&mut self, ticket: Ticket, number: Number) {
@@ -31,8 +31,8 @@ impl World {
         self.tickets.insert(number, ticket);
     }
 
-    fn shed(&mut self, cell: &TestCell, expected: u64) {
-        assert_eq!(cell.lend(), expected);
+    fn shed(&mut self, cell: TestCell, expected: u64) {
+        assert_eq!(value(cell), expected);
         self.unpublished.push(1);
     }
 
@@ -42,10 +42,10 @@ impl World {
             (Admission::Accepted(ticket), Admitted::Accepted(number)) => self.accepted(ticket, number),
             (Admission::Shedding(ticket, cell), Admitted::Shedding(number, shed)) => {
                 self.accepted(ticket, number);
-                self.shed(&cell, shed);
+                self.shed(cell, shed);
             }
             (Admission::Full(back), Admitted::Full) | (Admission::Closed(back), Admitted::Closed) => {
-                assert_eq!(back.lend(), entrant.cell);
+                assert_eq!(value(back), entrant.cell);
             }
             (admission, expected) => panic!("{admission:?} instead of {expected:?}"),
         }
@@ -61,7 +61,7 @@ impl World {
         match (self.engine.admit_or_wait(request, waker, fx), self.oracle.admit_or_wait(entrant, id, waker_id)) {
             (Entry::Accepted(ticket), Admitted::Accepted(number)) => self.accepted(ticket, number),
             (Entry::Waiting(key), Admitted::Waiting) => self.lines.push((id, key, waker_id)),
-            (Entry::Closed(back), Admitted::Closed) => assert_eq!(back.lend(), entrant.cell),
+            (Entry::Closed(back), Admitted::Closed) => assert_eq!(value(back), entrant.cell),
             (entry, expected) => panic!("{entry:?} instead of {expected:?}"),
         }
     }
@@ -73,7 +73,7 @@ impl World {
             (Reservation::Granted(permit), Admitted::Accepted(_)) => self.permits.push(permit),
             (Reservation::Shedding(permit, cell), Admitted::Shedding(_, shed)) => {
                 self.permits.push(permit);
-                self.shed(&cell, shed);
+                self.shed(cell, shed);
             }
             (Reservation::Waiting(key), Admitted::Waiting) => self.lines.push((id, key, waker_id)),
             (Reservation::Full, Admitted::Full) | (Reservation::Closed, Admitted::Closed) => {}
@@ -125,9 +125,9 @@ impl World {
         match (waited, self.oracle.leave_line(id)) {
             (Waited::Accepted(ticket), Wait::Accepted(number)) => self.accepted(ticket, number),
             (Waited::Granted(permit), Wait::Granted) => self.permits.push(permit),
-            (Waited::Closed(back), Wait::Closed { cell }) => assert_eq!(back.map(|back| back.lend()), cell),
+            (Waited::Closed(back), Wait::Closed { cell }) => assert_eq!(back.map(value), cell),
             (Waited::Left(back), Wait::ForRoom { entrant, .. } | Wait::ForLane { entrant, .. }) => {
-                assert_eq!(back.map(|back| back.lend()), Some(entrant.cell));
+                assert_eq!(back.map(value), Some(entrant.cell));
             }
             (Waited::Left(back), Wait::ForPermit { .. }) => assert!(back.is_none()),
             (waited, expected) => panic!("{waited:?} instead of {expected:?}"),
@@ -140,7 +140,7 @@ impl World {
         }
         let permit = self.permits.swap_remove(n % self.permits.len());
         let (id, cell) = self.new_cell();
-        let filled = self.engine.fill(permit, cell, fx).map_err(|back| back.lend());
+        let filled = self.engine.fill(permit, cell, fx).map_err(value);
         self.oracle.permits -= 1;
         if self.oracle.phase > crate::kernel::engine::Phase::Closed {
             assert_eq!(filled, Err(id));

@@ -2,6 +2,7 @@
 
 use crate::kernel::alarms::NEVER;
 use crate::kernel::bell::{Bell, Signal};
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Batch, Bin, Claim, Effects, Ended, Engine, Now, Parking, Sweep, Tempo, Unparkable};
 use crate::oracle::{Claims, Number, Oracle, WakerId};
 use crate::world::{Manual, STEP, TestCell, World};
@@ -70,7 +71,7 @@ impl Runner {
 
     /// What it may do; the first of them ends its work sooner or later.
     fn steps(&self) -> &'static [Step] {
-        match (self.arrived, &self.current, self.claims.jobs.is_empty()) {
+        match (self.arrived, &self.current, self.claims.len() == 0) {
             (false, ..) => &[Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Arrive, Step::Lose],
             (true, Some(_), _) => {
                 const STEPS: [Step; 9] = {
@@ -159,37 +160,32 @@ impl World {
         }
     }
 
-    /// What it has claimed is the same on both sides, in the same order.
-    fn compare_claims(&mut self, runner: &Runner) {
-        assert_eq!(runner.batch.claims.len(), runner.claims.jobs.len());
+    /// It knows of as much that it has claimed on both sides.
+    fn compare_claims(&self, runner: &Runner) {
+        assert_eq!(runner.batch.len(), runner.claims.len());
+        assert_eq!(runner.batch.is_empty(), runner.claims.len() == 0);
         assert_eq!(runner.batch.tempo, runner.claims.tempo);
-        for (claim, (number, recalls)) in runner.batch.claims.into_iter().zip(&runner.claims.jobs) {
-            assert_eq!((claim.ticket.number, claim.recalls), (*number, *recalls));
-            if let Some(job) = self.oracle.jobs.get(number) {
-                assert_eq!(claim.deadline, job.deadline);
-                assert!(!claim.late || self.oracle.is_late(*number));
-            }
-            let known = self.tickets.entry(*number).or_insert(claim.ticket);
-            assert_eq!(*known, claim.ticket);
-        }
         assert_eq!(Engine::<TestCell, Manual>::must_stall(&runner.batch), self.oracle.must_stall(&runner.claims));
     }
 
-    /// Starts the first claimed job, unless that has been taken back.
+    /// Starts the next claimed job, unless all have been taken back.
     fn begin(&mut self, runner: &mut Runner) {
-        let claimed = runner.claims.jobs.pop_front().expect("a claim");
-        let Claim { cell, recalls, .. } = runner.batch.claims.pop_front().expect("a claim");
-        let bell = self.oracle.bell(runner.claims.id);
-        if bell.number != Some(claimed.0) {
-            bell.renew(Some(claimed.0));
+        runner.current = self.next(runner);
+        if let Some((number, _)) = runner.current {
+            self.note_start(number);
         }
-        runner.batch.bell().begin(claimed.0);
-        let started = cell.start(recalls).is_some();
-        assert_eq!(started, self.oracle.start(claimed));
-        if started {
-            self.note_start(claimed.0);
-            runner.current = Some((claimed.0, cell));
-        }
+    }
+
+    /// The next claimed job, which is the same on both sides.
+    fn next(&mut self, runner: &mut Runner) -> Option<(Number, TestCell)> {
+        let claim = runner.batch.next();
+        let number = self.oracle.next(&mut runner.claims);
+        assert_eq!(claim.as_ref().map(|claim| claim.ticket.number), number);
+        let (Claim { ticket, mut cell, deadline }, number) = (claim?, number?);
+        let job = self.oracle.jobs[&number];
+        assert_eq!((Cell::lend(&mut cell), deadline), (job.cell, job.deadline));
+        assert_eq!(*self.tickets.entry(number).or_insert(ticket), ticket);
+        Some((number, cell))
     }
 
     /// Jobs of one lane run one at a time, in the order of acceptance.
@@ -231,22 +227,23 @@ impl World {
 
     fn park(&mut self, runner: &mut Runner, choice: usize, fx: &mut Effects) {
         self.take_back(runner);
-        let (number, cell) = runner.current.take().expect("a current job");
+        let (number, mut cell) = runner.current.take().expect("a current job");
         let job = self.oracle.jobs[&number];
-        cell.give_back(job.cell);
+        Cell::give_back(&mut cell, job.cell);
         let due = self.oracle.now + (choice as u64 % 4) * STEP + self.stamp();
-        let parking = Parking { ticket: self.tickets[&number], cell: cell.clone(), due, deadline: job.deadline };
+        let parking = Parking { ticket: self.tickets[&number], cell, due, deadline: job.deadline };
         let parked = self.engine.park(parking, ended(self, &runner.ended), &mut runner.batch, fx);
-        assert_eq!(parked, self.oracle.park(number, due, &runner.ended, &mut runner.claims));
-        let Err(why) = parked else { return runner.ended.clear() };
-        assert_eq!(cell.lend(), job.cell);
+        let expected = self.oracle.park(number, due, &runner.ended, &mut runner.claims);
+        assert_eq!(parked.as_ref().map_err(|(why, _)| *why), expected.as_ref().map_err(|why| *why));
+        let Err((why, mut cell)) = parked else { return runner.ended.clear() };
+        assert_eq!(Cell::lend(&mut cell), job.cell);
         runner.current = Some((number, cell));
         self.end(runner, if why == Unparkable::Cancelled { Bin::Cancelled } else { Bin::Failed });
     }
 
     /// The job begins to wait, or is given another time to end.
     fn stall(&mut self, runner: &mut Runner, choice: usize, fx: &mut Effects) {
-        let (number, _) = runner.current.clone().expect("a current job");
+        let number = runner.current.as_ref().expect("a current job").0;
         let limit = match choice % 3 {
             0 => NEVER,
             steps => self.oracle.now + steps as u64 * STEP + self.stamp(),
@@ -270,11 +267,10 @@ impl World {
     fn lose(&mut self, runner: &mut Runner, fx: &mut Effects) {
         self.end(runner, Bin::Aborted);
         drop(runner.batch.bell().attend(None));
-        for (claim, claimed) in std::iter::from_fn(|| runner.batch.claims.pop_front()).zip(runner.claims.jobs.drain(..))
-        {
-            let started = claim.cell.start(claim.recalls).is_some();
-            assert_eq!(started, self.oracle.start(claimed));
-            runner.ended.extend(started.then_some((claimed.0, Bin::Aborted, false)));
+        // Before it has arrived it has no tray, and has claimed nothing.
+        while runner.claims.len() > 0 {
+            let next = self.next(runner);
+            runner.ended.extend(next.map(|(number, _)| (number, Bin::Aborted, false)));
         }
         let ended: Vec<_> = ended(self, &runner.ended).collect();
         self.engine.lose_runner(runner.arrived, ended.into_iter(), &mut runner.batch, fx);

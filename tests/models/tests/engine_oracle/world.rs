@@ -8,15 +8,20 @@ use crate::kernel::slab::Key;
 use crate::ops::{Op, limits, op};
 use crate::oracle::{Found, LaneKey, Number, Oracle, Timer, WakerId};
 use crate::runners::Runner;
+use crate::shim::Shared;
 use crate::wakers::Log;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A cell that holds its own number.
-pub(crate) type TestCell = Arc<Cell<u64, ()>>;
+pub(crate) type TestCell = Shared<Cell<u64, ()>>;
+
+/// The number of a cell that waited.
+pub(crate) fn value(mut cell: TestCell) -> u64 {
+    Cell::lend(&mut cell)
+}
 
 /// Time passes in steps of this; what is parked falls due in between, so that no two alarms are due at once of which
 /// the order could be seen.
@@ -201,7 +206,7 @@ impl World {
         let mut expired = Vec::new();
         let next = self.engine.ring(self.oracle.now, waker, &mut expired, fx);
         let (cells, until) = self.oracle.ring(waker_id);
-        let mut expired: Vec<_> = expired.into_iter().map(|expired| expired.cell.lend()).collect();
+        let mut expired: Vec<_> = expired.into_iter().map(|expired| value(expired.cell)).collect();
         expired.sort_unstable();
         let mut expected = cells;
         expected.sort_unstable();
@@ -218,7 +223,7 @@ impl World {
     fn cancel(&mut self, n: usize, fx: &mut Effects) {
         if let Some((number, ticket)) = self.nth_ticket(n) {
             let found = match self.engine.cancel(ticket, fx) {
-                Cancelled::Waiting(cell) => Found::Waiting(cell.lend()),
+                Cancelled::Waiting(cell) => Found::Waiting(value(cell)),
                 Cancelled::Running => Found::Running,
                 Cancelled::Ended => Found::Ended,
             };
@@ -229,14 +234,14 @@ impl World {
 
     fn withdraw(&mut self, n: usize, fx: &mut Effects) {
         if let Some((number, ticket)) = self.nth_ticket(n) {
-            let withdrawn = self.engine.withdraw(ticket, fx).map(|cell| cell.lend());
+            let withdrawn = self.engine.withdraw(ticket, fx).map(value);
             assert_eq!(withdrawn, self.oracle.withdraw(number));
             self.unpublished.extend(withdrawn.map(|_| 1));
         }
     }
 
     pub(crate) fn sweep(&mut self, sweep: Sweep, fx: &mut Effects) {
-        let swept: Vec<_> = self.engine.sweep(sweep, fx).iter().map(|cell| cell.lend()).collect();
+        let swept: Vec<_> = self.engine.sweep(sweep, fx).into_iter().map(value).collect();
         let bin = if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted };
         // In the order of acceptance.
         assert_eq!(swept, self.oracle.sweep(bin));

@@ -218,7 +218,7 @@ fn batch_and_submit() {
 /// Seen to fail: the places of a batch that are left over are not given back.
 #[test]
 fn batch_filled_and_sealed() {
-    Model::new("batch_filled_and_sealed", 580).check(|| {
+    Model::new("batch_filled_and_sealed", 1_100).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let places = pool.reserve_many(2);
         assert_eq!(places.len(), 2);
@@ -243,7 +243,7 @@ fn batch_filled_and_sealed() {
 /// Seen to fail: a pool that was swept out admits batches.
 #[test]
 fn batch_and_close() {
-    Model::new("batch_and_close", 460).check(|| {
+    Model::new("batch_and_close", 720).check(|| {
         let pool = Pool::new(1, 3, Launch::Threads);
         pool.spawn(|pool| {
             let mut jobs = vec![pool.job(0, &[Act::Succeed]), pool.job(1, &[Act::Succeed])];

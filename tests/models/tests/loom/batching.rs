@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Pool, claimed, limits, opened, swift};
 /// Seen to fail: what was taken along cannot be taken back.
 #[test]
 fn batch_and_cancel() {
-    Model::new("batch_and_cancel", 450).check(|| {
+    Model::new("batch_and_cancel", 390).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -25,7 +25,7 @@ fn batch_and_cancel() {
 
 /// A job that was taken along is started while it is cancelled: one of the two has it.
 ///
-/// Seen to fail: a runner starts what has been taken back.
+/// Seen to fail: a job that has been taken back counts still among those that runners have.
 #[test]
 fn batch_started_and_cancelled() {
     Model::small("batch_started_and_cancelled", 290).check(|| {
@@ -42,18 +42,44 @@ fn batch_started_and_cancelled() {
     });
 }
 
-/// A job that was taken along is started while the pool is swept out: one of the two has it.
+/// The middle one of those that were taken along is cancelled while the runner works through them: it finds a gap or
+/// starts it, and runs the others in order.
 ///
-/// Seen to fail: a job that has been started can be taken back.
+/// Seen to fail: a runner takes a gap on its tray for the end.
+#[test]
+fn batch_with_a_gap() {
+    Model::small("batch_with_a_gap", 660).check(|| {
+        const SCRIPT: &[Act] = &[Act::Succeed];
+        let (pool, [first, second, third, fourth], runner) = claimed([SCRIPT; 4]);
+        pool.spawn(|_| runner.work());
+        pool.spawn(|_| {
+            third.cancel();
+            assert!(matches!(third.wait().bin, Bin::Cancelled | Bin::Succeeded));
+        });
+        pool.settle_up();
+        assert_eq!([first, second, fourth].map(|handle| handle.wait().bin), [Bin::Succeeded; 3]);
+        assert!(pool.record.started().is_sorted_by_key(|id| id % 90));
+        pool.assert_idle(5);
+        pool.assert_conserved();
+    });
+}
+
+/// A job that was taken along is started while the pool is swept out: one of the two has it, and the runner may start what
+/// it has just begun, and no more.
+///
+/// Seen to fail: what was taken along is looked for elsewhere on its tray.
 #[test]
 fn batch_started_and_swept() {
-    Model::small("batch_started_and_swept", 2_000).check(|| {
+    Model::small("batch_started_and_swept", 710).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Succeed], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
-        pool.spawn(|pool| pool.sweep(Sweep::Return));
+        pool.spawn(|pool| {
+            pool.sweep(Sweep::Return);
+            pool.record.allow_starts(1);
+        });
         pool.settle_up();
         let outcomes = handles.map(|handle| handle.wait().bin);
-        // Aborted: it had been taken from its cell, and not yet been started.
+        // Aborted: it had been taken from the tray, and not yet been started.
         let known = |bin: &Bin| matches!(bin, Bin::Succeeded | Bin::Returned | Bin::Aborted);
         assert!(outcomes.iter().all(known), "{outcomes:?}");
         assert_eq!(pool.harvested().len(), outcomes.iter().filter(|bin| **bin == Bin::Returned).count());
@@ -64,10 +90,10 @@ fn batch_started_and_swept() {
 
 /// A job that was taken along is started when its deadline passes: one of the two has it.
 ///
-/// Seen to fail: a job that has run out of time still counts among those that runners have.
+/// Seen to fail: a job that has run out of time on a tray is not ended.
 #[test]
 fn batch_started_and_expired() {
-    Model::new("batch_started_and_expired", 210).check(|| {
+    Model::new("batch_started_and_expired", 150).check(|| {
         let pool = Pool::with(Limits { deadline: Some(10), ..limits(1, 2) }, Launch::Later);
         pool.claim_at_once(2);
         let mut runner = opened(&pool);
@@ -93,7 +119,7 @@ fn batch_started_and_expired() {
 
 /// A job that was taken along is parked while it is cancelled: one of the two has it, and it does not wait.
 ///
-/// Seen to fail: a value that comes back from an attempt is held for anybody at once.
+/// Seen to fail: a job is parked although it has been asked to end.
 #[test]
 fn batch_parked_and_cancelled() {
     Model::small("batch_parked_and_cancelled", 250).check(|| {
@@ -112,10 +138,10 @@ fn batch_parked_and_cancelled() {
 
 /// A job that was taken along is parked while the pool is swept out: it is returned, or fails for good.
 ///
-/// Seen to fail: a value that comes back from an attempt is held for anybody at once.
+/// Seen to fail: a pool that has been swept out parks jobs.
 #[test]
 fn batch_parked_and_swept() {
-    Model::small("batch_parked_and_swept", 1_000).check(|| {
+    Model::small("batch_parked_and_swept", 470).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Retry(100)]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -133,7 +159,7 @@ fn batch_parked_and_swept() {
 /// Seen to fail: a runner counts as busy with a batch that has been taken back.
 #[test]
 fn batch_taken_back_and_sampled() {
-    Model::new("batch_taken_back_and_sampled", 6_100).check(|| {
+    Model::new("batch_taken_back_and_sampled", 5_100).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Retry(0), Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(move |_| second.cancel());
@@ -177,7 +203,7 @@ fn batch_and_deadline() {
 /// Seen to fail: a job that is parked has its old alarm still.
 #[test]
 fn batch_parked_with_a_deadline() {
-    Model::new("batch_parked_with_a_deadline", 15_000).check(|| {
+    Model::new("batch_parked_with_a_deadline", 14_000).check(|| {
         let limits = Limits { deadline: Some(50), ..limits(1, 3) };
         let pool = Pool::with(limits, Launch::Later);
         pool.claim_at_once(2);
@@ -203,7 +229,7 @@ fn batch_parked_with_a_deadline() {
 /// Seen to fail: what is given back may have been taken back.
 #[test]
 fn batch_and_sweep() {
-    Model::small("batch_and_sweep", 700).check(|| {
+    Model::small("batch_and_sweep", 210).check(|| {
         let (pool, handles, runner) = claimed([&[Act::Pend], &[Act::Succeed], &[Act::Succeed]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -222,7 +248,7 @@ fn batch_and_sweep() {
 /// Seen to fail: a job that is pending keeps what was claimed with it.
 #[test]
 fn batch_given_back() {
-    Model::new("batch_given_back", 49_000).check(|| {
+    Model::new("batch_given_back", 46_000).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
         let runner = swift(&pool, 2);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("there is room");
@@ -249,7 +275,7 @@ fn batch_given_back() {
 /// Seen to fail: a runner that has left counts as swift still.
 #[test]
 fn short_beside_pending() {
-    Model::new("short_beside_pending", 1_400).check(|| {
+    Model::new("short_beside_pending", 1_100).check(|| {
         let pool = Pool::on_one_thread(2, 3, Launch::Later);
         let pending = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let first = pool.owed_runner().expect("a job is ready");

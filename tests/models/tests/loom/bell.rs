@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Pool, claimed};
 /// Seen to fail: what is asked of one job is heard by whichever is the runner's.
 #[test]
 fn cancel_and_next() {
-    Model::small("cancel_and_next", 550).check(|| {
+    Model::small("cancel_and_next", 380).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Succeed], &[Act::Yield]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|_| {
@@ -24,7 +24,7 @@ fn cancel_and_next() {
 
 /// A job that was taken along is cancelled while it begins. It would be pending for ever, so it ends cancelled.
 ///
-/// Seen to fail: a runner takes a job from its cell before the bell has its number.
+/// Seen to fail: a runner takes a job from its tray before the bell has its number.
 #[test]
 fn cancel_and_begin() {
     Model::small("cancel_and_begin", 230).check(|| {
@@ -44,10 +44,10 @@ fn cancel_and_begin() {
 /// A pool is swept out while a runner begins what it has claimed: what would be pending for ever is aborted, or
 /// returned.
 ///
-/// Seen to fail: a runner that begins a job forgets what has been asked of it since the claim.
+/// Seen to fail: a runner begins a job once more, and forgets what has been asked of it since the claim.
 #[test]
 fn sweep_and_begin() {
-    Model::small("sweep_and_begin", 470).check(|| {
+    Model::small("sweep_and_begin", 210).check(|| {
         let (pool, [first, second], runner) = claimed([&[Act::Pend], &[Act::Pend]]);
         pool.spawn(|_| runner.work());
         pool.spawn(|pool| pool.sweep(Sweep::Return));
@@ -63,7 +63,7 @@ fn sweep_and_begin() {
 /// Seen to fail: a runner whose job is parked forgets what has been asked of the next.
 #[test]
 fn sweep_after_park() {
-    Model::small("sweep_after_park", 600).check(|| {
+    Model::small("sweep_after_park", 370).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Retry(100)])).expect("an empty pool has room");
         let second = pool.try_submit(pool.job(1, &[Act::Pend])).expect("there is room for two");

@@ -1,10 +1,10 @@
 //! Models of the completion cell: an outcome is seen once, and whoever waits for it is woken.
 
-use crate::kernel::cell::Cell;
+use crate::kernel::cell::{Cell, Settled};
 use crate::shim::Shared;
 use crate::support::{Model, Parker, Plain};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 /// The one outcome of a model; counts how often it was dropped.
 #[derive(Debug)]
@@ -16,22 +16,24 @@ impl Drop for Outcome {
     }
 }
 
-type Completion = Arc<Cell<(), Outcome>>;
+type Completion = Shared<Cell<(), Outcome>>;
 
 /// A lent job's cell, its outcome, and how often that has been dropped.
 fn lent() -> (Completion, Outcome, Arc<Plain<usize>>) {
-    let cell = Arc::new(Cell::new(()));
-    cell.lend();
+    let mut cell = Shared::new(Cell::new(()));
+    Cell::lend(&mut cell);
     let dropped = Arc::<Plain<usize>>::default();
     (cell, Outcome(dropped.clone()), dropped)
 }
 
-fn settle(cell: &Completion, outcome: Outcome) {
-    let settled = cell.settle(outcome);
-    if let Some(reader) = settled.reader {
-        reader.wake();
+/// `true`: its reader had left.
+fn settle<O>(cell: Shared<Cell<(), O>>, outcome: O) -> bool {
+    match Cell::settle(cell, outcome) {
+        Settled::Kept(reader) => reader.into_iter().for_each(Waker::wake),
+        Settled::Unread(_) => return true,
+        Settled::Addressed(..) => unreachable!("the cell goes to no inbox"),
     }
-    drop(settled.unread);
+    false
 }
 
 /// A reader polls, then moves to another task and sleeps there: it is woken and has the outcome once.
@@ -42,7 +44,7 @@ fn settle_and_poll() {
     Model::small("settle_and_poll", 55).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
-        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let settler = loom::thread::spawn(move || settle(settler, outcome));
         let reader = cell.clone();
         let reader = loom::thread::spawn(move || {
             let (before, parker) = (Parker::new(), Parker::new());
@@ -65,10 +67,10 @@ fn settle_and_poll() {
 /// Seen to fail: a reader that leaves is not noted.
 #[test]
 fn settle_and_detach() {
-    Model::small("settle_and_detach", 33).check(|| {
+    Model::small("settle_and_detach", 93).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
-        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let settler = loom::thread::spawn(move || settle(settler, outcome));
         let reader = cell.clone();
         let reader = loom::thread::spawn(move || {
             let parker = Parker::new();
@@ -89,10 +91,10 @@ fn settle_and_detach() {
 /// Seen to fail: an outcome wakes nobody.
 #[test]
 fn settle_and_look() {
-    Model::new("settle_and_look", 1_700).check(|| {
+    Model::new("settle_and_look", 4_200).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
-        let settler = loom::thread::spawn(move || settle(&settler, outcome));
+        let settler = loom::thread::spawn(move || _ = settle(settler, outcome));
         let reader = cell.clone();
         let reader = loom::thread::spawn(move || {
             let parker = Parker::new();
@@ -125,15 +127,13 @@ fn settle_and_take_with_the_cell() {
     let seen = [with_the_cell.clone(), polled.clone()];
     Model::small("settle_and_take_with_the_cell", 22).check(move || {
         let dropped = Arc::<Plain<usize>>::default();
-        let cell = Shared::new(Cell::<_, (loom::cell::Cell<bool>, Outcome)>::new(()));
-        cell.lend();
+        let mut cell = Shared::new(Cell::<_, (loom::cell::Cell<bool>, Outcome)>::new(()));
+        Cell::lend(&mut cell);
         let outcome = (loom::cell::Cell::new(false), Outcome(dropped.clone()));
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || {
             outcome.0.set(true);
-            if let Some(reader) = settler.settle(outcome).reader {
-                reader.wake();
-            }
+            settle(settler, outcome);
         });
         let (parker, mut reader) = (Parker::new(), cell);
         let (way, outcome) = loop {
@@ -153,4 +153,35 @@ fn settle_and_take_with_the_cell() {
         assert_eq!(*dropped.lock(), 1);
     });
     assert!(*with_the_cell.lock() > 0 && *polled.lock() > 0, "both ways were taken");
+}
+
+/// A reader leaves, and the settler, once it is the only one that holds the cell, settles without the lock: whoever comes
+/// second has the outcome, as long as the cell is there.
+///
+/// Seen to fail: a reader looks for the outcome and leaves in two lock operations.
+#[test]
+fn settle_alone() {
+    let (alone, together) = (Arc::<Plain<usize>>::default(), Arc::<Plain<usize>>::default());
+    let seen = [together.clone(), alone.clone()];
+    Model::small("settle_alone", 10).check(move || {
+        let (settler, outcome, dropped) = lent();
+        let reader = settler.clone();
+        let seen = seen.clone();
+        let settler = loom::thread::spawn(move || {
+            // Without a switch of threads. Once it is alone it stays so.
+            let is_alone = Shared::strong_count(&settler) == 1;
+            let returned = settle(settler, outcome);
+            assert!(returned || !is_alone, "the reader had left");
+            *seen[usize::from(is_alone)].lock() += 1;
+            returned
+        });
+        let (unread, waker) = reader.detach();
+        assert!(waker.is_none(), "nobody has waited");
+        let had = unread.is_some();
+        drop((unread, reader));
+        let returned = settler.join().expect("the settler has not panicked");
+        assert!(returned != had, "one of the two has the outcome");
+        assert_eq!(*dropped.lock(), 1);
+    });
+    assert!(*alone.lock() > 0 && *together.lock() > 0, "both ways were taken");
 }

@@ -103,7 +103,7 @@ fn close_and_submit() {
 /// Seen to fail: a pool that was swept out admits.
 #[test]
 fn sweep_and_submit() {
-    Model::new("sweep_and_submit", 18_000).check(|| {
+    Model::new("sweep_and_submit", 11_000).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -154,7 +154,7 @@ fn two_sweep() {
 /// Seen to fail: jobs whose outcomes are not stored yet count as gone.
 #[test]
 fn drain_and_sweep() {
-    Model::new("drain_and_sweep", 9_700).check(|| {
+    Model::new("drain_and_sweep", 6_400).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let second = pool.try_submit(pool.job(1, &[Act::Succeed])).expect("there is room for two");

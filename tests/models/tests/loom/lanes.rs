@@ -84,7 +84,7 @@ fn lane_head_cancelled() {
 /// Seen to fail: the end of any job of a key makes the next one ready.
 #[test]
 fn lane_cancelled_behind() {
-    Model::new("lane_cancelled_behind", 300).check(|| {
+    Model::new("lane_cancelled_behind", 250).check(|| {
         let pool = Pool::new(2, 3, Launch::Later);
         let [first, second, third] = [0, 1, 2].map(|id| submitted(&pool, pool.job(id, &[Act::Yield]).keyed(KEY)));
         let runner = pool.owed_runner().expect("a job is ready");
@@ -108,7 +108,7 @@ fn lane_cancelled_behind() {
 /// Seen to fail: the end of a key's job lets nobody in who waits for the lane.
 #[test]
 fn lane_waiter_leaves() {
-    Model::new("lane_waiter_leaves", 5_900).check(|| {
+    Model::new("lane_waiter_leaves", 5_600).check(|| {
         let pool = Pool::with(Limits { per_lane: 1, ..limits(1, 3) }, Launch::Later);
         let first = submitted(&pool, pool.job(0, &[Act::Succeed]).keyed(KEY));
         let runner = pool.owed_runner().expect("a job is ready");
@@ -142,7 +142,7 @@ fn lane_waiter_leaves() {
 /// Seen to fail: who leaves the line keeps its place in the lane.
 #[test]
 fn lane_and_room() {
-    Model::new("lane_and_room", 850).check(|| {
+    Model::new("lane_and_room", 840).check(|| {
         let pool = Pool::with(Limits { per_lane: 1, ..limits(1, 1) }, Launch::Later);
         let first = submitted(&pool, pool.job(0, &[Act::Succeed]));
         let runner = pool.owed_runner().expect("a job is ready");

@@ -41,3 +41,4 @@ mod running;
 mod sequence;
 mod shard;
 mod timing;
+mod window;

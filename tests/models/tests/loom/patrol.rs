@@ -51,10 +51,10 @@ fn blocked_and_taken_along() {
 
 /// The job that was taken along is cancelled while the patrol gives it to another runner: one of the three has it.
 ///
-/// Seen to fail: a job that the patrol gives to another runner is not told from the one that was claimed.
+/// Seen to fail: a job that waits again and is withdrawn stays in the queue.
 #[test]
 fn recalled_and_cancelled() {
-    Model::new("recalled_and_cancelled", 21_000).check(|| {
+    Model::new("recalled_and_cancelled", 12_000).check(|| {
         let (pool, [first, second], runner) = claimed();
         let mut timer = pool.timer();
         pool.spawn(|_| runner.work());
@@ -99,7 +99,7 @@ fn flowing(scripts: [&'static [Act]; 2]) -> (Arc<Pool>, [Handle; 2], Runner) {
 /// Seen to fail: nobody collects what a runner has ended that is stuck.
 #[test]
 fn stuck_with_an_outcome() {
-    Model::new("stuck_with_an_outcome", 10_000).check(|| {
+    Model::new("stuck_with_an_outcome", 9_300).check(|| {
         let (pool, [ended, stuck], runner) = flowing([&[Act::Succeed], &[Act::Block]]);
         pool.spawn(|_| runner.work());
         assert_eq!(ended.wait().bin, Bin::Succeeded);
@@ -117,7 +117,7 @@ fn stuck_with_an_outcome() {
 /// Seen to fail: the pool counts as empty although collected outcomes are to be stored.
 #[test]
 fn thought_to_be_stuck() {
-    Model::new("thought_to_be_stuck", 9_000).check(|| {
+    Model::new("thought_to_be_stuck", 8_300).check(|| {
         let (pool, handles, runner) = flowing([&[Act::Succeed], &[Act::Succeed]]);
         let cells = [handles[0].named().1, handles[1].named().1];
         pool.spawn(|_| runner.work());

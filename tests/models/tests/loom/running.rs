@@ -8,7 +8,7 @@ use crate::support::{Act, Launch, Model, Parker, Pool};
 /// Seen to fail: the runner looks for work and counts itself out in two lock operations.
 #[test]
 fn last_runner_leaves() {
-    Model::small("last_runner_leaves", 41).check(|| {
+    Model::small("last_runner_leaves", 24).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
         let mut runner = pool.owed_runner().expect("a job is ready");
@@ -29,7 +29,7 @@ fn last_runner_leaves() {
 /// Seen to fail: a runner that has looked once more is expected still.
 #[test]
 fn last_runner_lingers() {
-    Model::new("last_runner_lingers", 1_600).check(|| {
+    Model::new("last_runner_lingers", 1_100).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
@@ -52,7 +52,7 @@ fn last_runner_lingers() {
 /// Seen to fail: a swept job keeps its place.
 #[test]
 fn linger_submit_and_sweep() {
-    Model::new("linger_submit_and_sweep", 7_600).check(|| {
+    Model::new("linger_submit_and_sweep", 6_300).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
         pool.linger();
         let first = pool.try_submit(pool.job(0, &[Act::Succeed])).expect("an empty pool has room");
@@ -103,7 +103,7 @@ fn lost_while_lingering() {
 /// Seen to fail: an attempt that has ended keeps its place.
 #[test]
 fn panic_and_submit() {
-    Model::small("panic_and_submit", 140).check(|| {
+    Model::small("panic_and_submit", 130).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Panic])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");

@@ -1,6 +1,72 @@
 //! The kernels' shim over loom: every lock operation and every atomic one is a point at which loom may switch threads.
 
-pub(crate) use loom::sync::{Arc as Shared, MutexGuard};
+pub(crate) use loom::sync::MutexGuard;
+use std::ops::Deref;
+
+/// A reference whose count is looked at.
+///
+/// The models of the cell, of the inbox and of cells that go round have loom's, for which each change of the count and each
+/// look at it is a point at which threads switch. Those of the engine have std's: there the count only says whether the lock
+/// of a cell is taken, and these points, at every submission and every handle that is dropped, would make the suite take a
+/// fifth longer.
+#[derive(Debug)]
+pub(crate) enum Shared<T> {
+    Seen(loom::sync::Arc<T>),
+    Plain(std::sync::Arc<T>),
+}
+
+impl<T> Shared<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self::Seen(loom::sync::Arc::new(value))
+    }
+
+    /// One whose count loom does not see.
+    pub(crate) fn plain(value: T) -> Self {
+        Self::Plain(std::sync::Arc::new(value))
+    }
+
+    pub(crate) fn get_mut(this: &mut Self) -> Option<&mut T> {
+        match this {
+            Self::Seen(this) => loom::sync::Arc::get_mut(this),
+            Self::Plain(this) => std::sync::Arc::get_mut(this),
+        }
+    }
+
+    pub(crate) fn try_unwrap(this: Self) -> Result<T, Self> {
+        match this {
+            Self::Seen(this) => loom::sync::Arc::try_unwrap(this).map_err(Self::Seen),
+            Self::Plain(this) => std::sync::Arc::try_unwrap(this).map_err(Self::Plain),
+        }
+    }
+
+    /// At this moment, without a switch of threads.
+    pub(crate) fn strong_count(this: &Self) -> usize {
+        match this {
+            Self::Seen(this) => loom::sync::Arc::strong_count(this),
+            Self::Plain(this) => std::sync::Arc::strong_count(this),
+        }
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Seen(this) => Self::Seen(this.clone()),
+            Self::Plain(this) => Self::Plain(this.clone()),
+        }
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Seen(this) => this,
+            Self::Plain(this) => this,
+        }
+    }
+}
 
 /// loom's thread-locals, which know no `const` beginnings.
 macro_rules! per_thread {

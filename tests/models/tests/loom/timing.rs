@@ -54,7 +54,7 @@ fn deadline_and_claim() {
 /// Seen to fail: an earlier alarm does not wake the timer.
 #[test]
 fn earlier_alarm() {
-    Model::new("earlier_alarm", 17_000).check(|| {
+    Model::new("earlier_alarm", 16_000).check(|| {
         let pool = Pool::new(2, 2, Launch::Later);
         let late = pool.try_submit(pool.job(0, &[Act::Retry(100), Act::Succeed])).expect("an empty pool has room");
         pool.owed_runner().expect("a job is ready").work();
@@ -119,7 +119,7 @@ fn timer_of_an_idle_pool() {
 /// Seen to fail: the alarms of queued jobs start no timer.
 #[test]
 fn deadline_in_the_queue() {
-    Model::new("deadline_in_the_queue", 5_300).check(|| {
+    Model::new("deadline_in_the_queue", 4_200).check(|| {
         let pool = Pool::with_deadline(1, 2, 10, Launch::Later);
         let first = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");
@@ -142,7 +142,7 @@ fn deadline_in_the_queue() {
 /// Seen to fail: a job's own deadline is not kept.
 #[test]
 fn deadline_of_its_own() {
-    Model::new("deadline_of_its_own", 5_000).check(|| {
+    Model::new("deadline_of_its_own", 3_000).check(|| {
         let pool = Pool::new(1, 3, Launch::Later);
         let running = pool.try_submit(pool.job(0, &[Act::Pend])).expect("an empty pool has room");
         let runner = pool.owed_runner().expect("a job is ready");

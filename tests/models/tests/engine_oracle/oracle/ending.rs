@@ -59,6 +59,7 @@ impl Oracle {
             return None;
         }
         self.queue.retain(|queued| *queued != number);
+        self.trays.values_mut().for_each(|tray| tray.retain(|taken| *taken != number));
         self.publishing += 1;
         self.end(number, bin);
         Some(job.cell)

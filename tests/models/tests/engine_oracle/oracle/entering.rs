@@ -144,7 +144,7 @@ impl Oracle {
         self.totals.accepted += 1;
         let deadline = deadline.or(self.limits.deadline).map_or(NEVER, |deadline| self.now + deadline);
         let standing = Standing::Queued;
-        let job = Job { cell, standing, deadline, lane, alarm: alarm(deadline), runner: None, recalls: 0 };
+        let job = Job { cell, standing, deadline, lane, alarm: alarm(deadline), runner: None };
         self.jobs.insert(number, job);
         let Some(lane) = lane else {
             self.queue.push_back(number);

@@ -46,8 +46,6 @@ pub(crate) struct Job {
     alarm: Option<Ticks>,
     /// Who has it, if somebody does.
     runner: Option<RunnerId>,
-    /// How often it was taken back from a runner.
-    recalls: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +87,8 @@ pub(crate) struct Oracle {
     pub(crate) permits: usize,
     /// The bells of the runners that are here.
     pub(crate) bells: BTreeMap<RunnerId, Bell>,
+    /// What those have taken along and not started, in order.
+    trays: BTreeMap<RunnerId, VecDeque<Number>>,
     runners: usize,
     starting: usize,
     lent: usize,
@@ -123,6 +123,7 @@ impl Oracle {
             idlers: BTreeMap::new(),
             permits: 0,
             bells: BTreeMap::new(),
+            trays: BTreeMap::new(),
             runners: 0,
             starting: 0,
             lent: 0,
@@ -270,10 +271,10 @@ impl Oracle {
 
     /// What runners have not started waits again, at the front, in the order of acceptance.
     pub(super) fn recall_all(&mut self) {
+        self.trays.values_mut().for_each(VecDeque::clear);
         for (number, job) in self.jobs.iter_mut().rev() {
             if job.standing == Standing::Taken {
                 (job.standing, job.runner) = (Standing::Queued, None);
-                job.recalls += 1;
                 self.queue.push_front(*number);
             }
         }

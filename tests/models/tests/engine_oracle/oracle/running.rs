@@ -25,18 +25,25 @@ impl Bell {
     }
 }
 
-/// A runner's side: what it has claimed and not started, in order, and how often that had been taken back before.
+/// A runner's side of what it has claimed and not started.
 #[derive(Debug)]
 pub(crate) struct Claims {
     pub(crate) id: RunnerId,
-    pub(crate) jobs: VecDeque<(Number, u32)>,
+    /// The first of what was claimed together: nobody else has it.
+    first: Option<Number>,
+    /// How many lie on its tray, as far as it knows: some may have been taken back.
+    along: usize,
     pub(crate) tempo: Tempo,
     busy: bool,
 }
 
 impl Claims {
     pub(crate) fn new(id: RunnerId) -> Self {
-        Self { id, jobs: VecDeque::new(), tempo: Tempo::UNKNOWN, busy: false }
+        Self { id, first: None, along: 0, tempo: Tempo::UNKNOWN, busy: false }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.along
     }
 }
 
@@ -49,6 +56,7 @@ impl Oracle {
         self.starting -= 1;
         let bell = Bell { number: None, signal: Signal::Run, due: false, waker, swift: false, seen: None };
         self.bells.entry(claims.id).or_insert(bell);
+        self.trays.entry(claims.id).or_default();
         claims.tempo = self.tempo;
         self.learn(claims.tempo);
         self.claim(claims);
@@ -82,13 +90,21 @@ impl Oracle {
         self.balance();
     }
 
-    /// Whether the runner may start what it claimed: `false` if the job has been taken back.
-    pub(crate) fn start(&mut self, (number, recalls): (Number, u32)) -> bool {
-        let Some(job) = self.jobs.get_mut(&number).filter(|job| job.recalls == recalls) else { return false };
-        if job.standing == Standing::Taken {
-            job.standing = Standing::Started;
+    /// What the runner starts next. `None`: what it had taken along has been taken back.
+    pub(crate) fn next(&mut self, claims: &mut Claims) -> Option<Number> {
+        if claims.first.is_some() {
+            return claims.first.take();
         }
-        true
+        let next = self.tray(claims).pop_front();
+        claims.along = if next.is_some() { claims.along - 1 } else { 0 };
+        let number = next?;
+        self.jobs.get_mut(&number).expect("a job").standing = Standing::Started;
+        self.bell(claims.id).renew(next);
+        next
+    }
+
+    fn tray(&mut self, claims: &Claims) -> &mut VecDeque<Number> {
+        self.trays.get_mut(&claims.id).expect("a runner that is here")
     }
 
     pub(crate) fn park(
@@ -123,12 +139,11 @@ impl Oracle {
         (self.tempo, claims.tempo) = (Tempo::UNKNOWN, Tempo::UNKNOWN);
         self.note_swift(claims.id, false);
         self.count(ended);
-        while let Some((number, recalls)) = claims.jobs.pop_back() {
-            let Some(job) = self.jobs.get_mut(&number) else { continue };
-            if job.recalls == recalls && job.standing == Standing::Taken {
-                (job.standing, job.runner) = (Standing::Queued, None);
-                self.queue.push_front(number);
-            }
+        claims.along = 0;
+        while let Some(number) = self.tray(claims).pop_back() {
+            let job = self.jobs.get_mut(&number).expect("a job");
+            (job.standing, job.runner) = (Standing::Queued, None);
+            self.queue.push_front(number);
         }
         self.bell(claims.id).due = false;
         let job = self.jobs.get_mut(&number).expect("a job");
@@ -148,7 +163,7 @@ impl Oracle {
     /// Whether it has left.
     pub(crate) fn leave(&mut self, claims: &mut Claims) -> bool {
         self.claim(claims);
-        let leaves = claims.jobs.is_empty();
+        let leaves = claims.len() == 0;
         if leaves {
             self.dismiss(claims);
         }
@@ -180,6 +195,7 @@ impl Oracle {
         self.note_busy(claims, false);
         self.note_swift(claims.id, false);
         self.bells.remove(&claims.id);
+        self.trays.remove(&claims.id);
     }
 
     fn note_busy(&mut self, claims: &mut Claims, busy: bool) {
@@ -196,7 +212,7 @@ impl Oracle {
 
     /// Whether a runner cannot wait without telling the engine.
     pub(crate) fn must_stall(&self, claims: &Claims) -> bool {
-        self.bells.get(&claims.id).is_some_and(|bell| bell.swift) || !claims.jobs.is_empty()
+        self.bells.get(&claims.id).is_some_and(|bell| bell.swift) || claims.len() > 0
     }
 
     /// What runners that are stuck have ended, counted by somebody else.
@@ -234,7 +250,7 @@ impl Oracle {
 
     /// First come, first served.
     fn claim(&mut self, claims: &mut Claims) {
-        if !claims.jobs.is_empty() {
+        if claims.len() > 0 {
             return;
         }
         if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {
@@ -242,26 +258,21 @@ impl Oracle {
             for number in self.queue.drain(..share) {
                 let job = self.jobs.get_mut(&number).expect("a job");
                 job.runner = Some(claims.id);
-                if claims.jobs.is_empty() {
+                if claims.first.is_none() {
                     (job.standing, job.alarm) = (Standing::Claimed, None);
+                    claims.first = Some(number);
                 } else {
                     job.standing = Standing::Taken;
+                    claims.along += 1;
+                    self.trays.get_mut(&claims.id).expect("a runner that is here").push_back(number);
                 }
-                claims.jobs.push_back((number, job.recalls));
             }
         }
-        let first = claims.jobs.front().map(|(number, _)| *number);
-        self.note_busy(claims, first.is_some());
-        if first.is_some() {
-            self.bell(claims.id).renew(first);
+        self.note_busy(claims, claims.first.is_some());
+        if claims.first.is_some() {
+            self.bell(claims.id).renew(claims.first);
             self.note_swift(claims.id, claims.tempo.burst > 1);
             self.peak = self.peak.max(self.active);
         }
-    }
-
-    /// Whether a job's deadline has passed.
-    pub(crate) fn is_late(&self, number: Number) -> bool {
-        let deadline = self.jobs[&number].deadline;
-        deadline != NEVER && deadline <= self.now
     }
 }

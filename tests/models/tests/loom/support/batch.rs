@@ -4,6 +4,7 @@ use super::{Handle, Job, JobCell, Pool};
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Effects, Ticket};
 use crate::kernel::slab::Key;
+use crate::shim::Shared;
 use std::sync::Arc;
 
 impl Pool {
@@ -13,7 +14,7 @@ impl Pool {
         let (mut tickets, mut fx) = (Vec::new(), Effects::default());
         let admitted = self.engine.admit_many(cells.iter().cloned(), &mut tickets, &mut fx);
         self.apply(&mut fx);
-        jobs.extend(cells.drain(tickets.len()..).map(|cell| cell.lend()));
+        jobs.extend(cells.drain(tickets.len()..).map(|mut cell| Cell::lend(&mut cell)));
         admitted.map(|()| self.handles(cells, &tickets)).map_err(|_| ())
     }
 
@@ -32,7 +33,7 @@ impl Pool {
         self.apply(&mut fx);
         match filled {
             Ok(()) => Ok(self.handles(cells, &tickets)),
-            Err(_) => Err(cells.iter().map(|cell| cell.lend()).collect()),
+            Err(_) => Err(cells.into_iter().map(|mut cell| Cell::lend(&mut cell)).collect()),
         }
     }
 
@@ -43,5 +44,5 @@ impl Pool {
 }
 
 fn cells(jobs: Vec<Job>) -> Vec<JobCell> {
-    jobs.into_iter().map(|job| Arc::new(Cell::new(job))).collect()
+    jobs.into_iter().map(|job| Shared::plain(Cell::new(job))).collect()
 }

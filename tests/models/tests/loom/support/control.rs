@@ -1,7 +1,9 @@
 //! What owners do to a pool: changing, closing and ending it.
 
 use super::Pool;
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Effects, Phase, Sweep};
+use crate::kernel::inbox::Post;
 use std::sync::Arc;
 
 impl Pool {
@@ -37,13 +39,15 @@ impl Pool {
     pub(crate) fn sweep(self: &Arc<Self>, sweep: Sweep) {
         let mut fx = Effects::default();
         let swept = self.engine.sweep(sweep, &mut fx);
-        for cell in &swept {
-            let job = cell.lend();
+        let (count, mut post) = (swept.len(), Post::new());
+        for mut cell in swept {
+            let job = Cell::lend(&mut cell);
             let (id, bin) = (job.id, if sweep == Sweep::Return { Bin::Returned } else { Bin::Aborted });
             let outcome = self.outcome(bin, job);
-            self.publish(cell, id, outcome);
+            self.store(cell, id, outcome, &mut post, &mut fx);
         }
-        self.engine.published(swept.len(), &mut fx);
+        self.deliver(&mut post, &mut fx);
+        self.engine.published(count, &mut fx);
         self.apply(&mut fx);
     }
 

@@ -1,7 +1,8 @@
 //! What runners have ended and not told of, and the desks of a patrolled pool's runners, as in `src/pool/threads/desk.rs`.
 
 use super::{JobCell, Outcome, Pool};
-use crate::kernel::engine::{Due, Effects, Ended};
+use crate::kernel::engine::{Effects, Ended};
+use crate::kernel::inbox::Post;
 use crate::shim::Mutex;
 use std::sync::Arc;
 
@@ -54,11 +55,12 @@ impl Pool {
         if settled.is_empty() {
             return;
         }
-        let (count, mut fx) = (settled.len(), Effects::default());
+        let (count, mut post, mut fx) = (settled.len(), Post::new(), Effects::default());
         self.engine.count_for(ended(&settled), &mut fx);
         for Settlement { cell, outcome, id, .. } in settled {
-            fx.wakers.extend(self.store(&cell, id, outcome).map(Due::Wake));
+            self.store(cell, id, outcome, &mut post, &mut fx);
         }
+        self.deliver(&mut post, &mut fx);
         self.engine.published(count, &mut fx);
         self.apply(&mut fx);
     }

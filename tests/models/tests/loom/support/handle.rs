@@ -5,6 +5,7 @@ use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Admission, Bin, Effects, Entry, LaneId, Request, Reservation, Ticket, Waited};
 use crate::kernel::slab::Key;
+use crate::shim::Shared;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -106,7 +107,7 @@ impl Job {
 impl Terms {
     fn request(self) -> (JobCell, Request<JobCell>) {
         let Self { job, lane, deadline } = self;
-        let cell = Arc::new(Cell::new(job));
+        let cell = Shared::plain(Cell::new(job));
         (cell.clone(), Request { cell, lane, deadline })
     }
 }
@@ -119,10 +120,10 @@ impl Pool {
         let ticket = match self.engine.admit(request, &mut fx) {
             Admission::Accepted(ticket) => Ok(ticket),
             Admission::Shedding(ticket, shed) => {
-                self.publish_waiting(&shed, Bin::Shed, &mut fx);
+                self.publish_waiting(shed, Bin::Shed, &mut fx);
                 Ok(ticket)
             }
-            Admission::Full(cell) | Admission::Closed(cell) => Err(cell.lend()),
+            Admission::Full(mut cell) | Admission::Closed(mut cell) => Err(Cell::lend(&mut cell)),
         };
         self.apply(&mut fx);
         ticket.map(|ticket| Handle::new(self, cell, ticket))
@@ -150,7 +151,7 @@ impl Pool {
         match entry {
             Entry::Accepted(ticket) => Err(Answer::Accepted(Handle::new(self, cell, ticket))),
             Entry::Waiting(key) => Ok(Waiting { pool: self.clone(), cell: Some(cell), key }),
-            Entry::Closed(cell) => Err(Answer::Refused(Some(cell.lend()))),
+            Entry::Closed(mut cell) => Err(Answer::Refused(Some(Cell::lend(&mut cell)))),
         }
     }
 
@@ -160,7 +161,7 @@ impl Pool {
         let answer = match self.engine.reserve(parker.waker().clone(), &mut fx) {
             Reservation::Granted(permit) => Err(Answer::Granted(permit)),
             Reservation::Shedding(permit, shed) => {
-                self.publish_waiting(&shed, Bin::Shed, &mut fx);
+                self.publish_waiting(shed, Bin::Shed, &mut fx);
                 Err(Answer::Granted(permit))
             }
             Reservation::Waiting(key) => Ok(Waiting { pool: self.clone(), cell: None, key }),
@@ -172,11 +173,11 @@ impl Pool {
 
     /// Uses a permit; the job comes back if a shutdown has revoked it.
     pub(crate) fn fill(self: &Arc<Self>, permit: Key, job: Job) -> Result<Handle, Job> {
-        let cell = Arc::new(Cell::new(job));
+        let cell = Shared::plain(Cell::new(job));
         let mut fx = Effects::default();
         let filled = self.engine.fill(permit, cell.clone(), &mut fx);
         self.apply(&mut fx);
-        filled.map(|ticket| Handle::new(self, cell, ticket)).map_err(|cell| cell.lend())
+        filled.map(|ticket| Handle::new(self, cell, ticket)).map_err(|mut cell| Cell::lend(&mut cell))
     }
 
     /// Gives a permit back.
@@ -216,7 +217,7 @@ impl Waiting {
                 Answer::Accepted(Handle::new(&self.pool, cell, ticket))
             }
             Waited::Granted(permit) => Answer::Granted(permit),
-            Waited::Closed(cell) | Waited::Left(cell) => Answer::Refused(cell.map(|cell| cell.lend())),
+            Waited::Closed(cell) | Waited::Left(cell) => Answer::Refused(cell.map(|mut cell| Cell::lend(&mut cell))),
         }
     }
 }

@@ -4,6 +4,8 @@ use super::Plain;
 use crate::kernel::alarms::Ticks;
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::Bin;
+use crate::kernel::inbox::Post;
+use crate::shim::Shared;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -27,7 +29,10 @@ pub(crate) enum Act {
 }
 
 /// A job, in a cell of the kernel, that leaves as an outcome.
-pub(crate) type JobCell = Arc<Cell<Job, Outcome>>;
+pub(crate) type JobCell = Shared<Cell<Job, Outcome>>;
+
+/// Cells on their way to an inbox.
+pub(super) type JobPost = Post<JobCell>;
 
 /// How a job ended, and the job, unless a shutdown's report has it.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod parker;
 mod pool;
 mod runner;
 mod timer;
+mod window;
 
 pub(crate) use board::{Answer as LoadAnswer, Board, Loader, Nested, REFUSED};
 pub(crate) use check::Model;
@@ -26,6 +27,7 @@ pub(crate) use parker::Parker;
 pub(crate) use pool::{Launch, Pool, limits};
 pub(crate) use runner::Runner;
 pub(crate) use timer::Timer;
+pub(crate) use window::Window;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

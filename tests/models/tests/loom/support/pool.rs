@@ -1,10 +1,12 @@
 //! The pool around the engine: what `src/pool/shared.rs` and its neighbours do, over loom's threads.
 
 use super::desk::Desk;
-use super::job::Record;
+use super::job::{JobPost, Record};
 use super::{Act, Job, JobCell, Manual, Outcome, Parker, Plain, Runner, Timer};
 use crate::kernel::alarms::{NEVER, Ticks};
+use crate::kernel::cell::{Cell, Settled};
 use crate::kernel::engine::{Bin, Cancelled, Due, Effects, Engine, Limits, Overflow, Ticket};
+use crate::kernel::inbox::{Delivered, Post};
 use crate::shim::Mutex;
 use loom::thread::JoinHandle;
 use std::sync::Arc;
@@ -277,35 +279,47 @@ impl Pool {
     }
 
     /// Stores an outcome that the engine has counted, and wakes whoever waits for it.
-    pub(crate) fn publish(&self, cell: &JobCell, id: usize, outcome: Outcome) {
-        if let Some(reader) = self.store(cell, id, outcome) {
-            reader.wake();
+    pub(crate) fn publish(&self, cell: JobCell, id: usize, outcome: Outcome, fx: &mut Effects) {
+        let mut post = Post::new();
+        self.store(cell, id, outcome, &mut post, fx);
+        self.deliver(&mut post, fx);
+    }
+
+    /// Stores an outcome that the engine has counted. If it goes to an inbox, it waits in `post`.
+    pub(super) fn store(&self, cell: JobCell, id: usize, outcome: Outcome, post: &mut JobPost, fx: &mut Effects) {
+        self.record.settle(id, outcome.bin);
+        match Cell::settle(cell, outcome) {
+            Settled::Kept(reader) => fx.wakers.extend(reader.map(Due::Wake)),
+            Settled::Unread(outcome) => drop(outcome),
+            Settled::Addressed(cell, key) => Self::delivered(post.add(key, cell), fx),
         }
     }
 
-    /// Stores an outcome that the engine has counted. The reader is to be woken.
-    pub(super) fn store(&self, cell: &JobCell, id: usize, outcome: Outcome) -> Option<Waker> {
-        self.record.settle(id, outcome.bin);
-        let settled = cell.settle(outcome);
-        drop(settled.unread);
-        settled.reader
+    /// Delivers what waits in `post`.
+    pub(super) fn deliver(&self, post: &mut JobPost, fx: &mut Effects) {
+        Self::delivered(post.deliver(), fx);
+    }
+
+    fn delivered(delivered: Delivered<JobCell>, fx: &mut Effects) {
+        fx.wakers.extend(delivered.reader.map(Due::Wake));
+        drop(delivered.unread);
     }
 
     /// Ends a job that waits, or asks its runner to end it.
     pub(crate) fn cancel(self: &Arc<Self>, ticket: Ticket) {
         let mut fx = Effects::default();
         if let Cancelled::Waiting(cell) = self.engine.cancel(ticket, &mut fx) {
-            self.publish_waiting(&cell, Bin::Cancelled, &mut fx);
+            self.publish_waiting(cell, Bin::Cancelled, &mut fx);
         }
         self.apply(&mut fx);
     }
 
     /// Ends a job that waited and that the engine has counted.
-    pub(super) fn publish_waiting(&self, cell: &JobCell, bin: Bin, fx: &mut Effects) {
-        let job = cell.lend();
+    pub(super) fn publish_waiting(&self, mut cell: JobCell, bin: Bin, fx: &mut Effects) {
+        let job = Cell::lend(&mut cell);
         let id = job.id;
         let outcome = self.outcome(bin, job);
-        self.publish(cell, id, outcome);
+        self.publish(cell, id, outcome, fx);
         self.engine.published(1, fx);
     }
 

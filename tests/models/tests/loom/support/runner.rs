@@ -1,10 +1,13 @@
 //! The runner task, as in `src/pool/runner.rs`, `attempt.rs` and `verdict.rs`, with a script for a handler.
 
 use super::desk::{Desk, Settlement, ended};
+use super::job::JobPost;
 use super::{Act, Handle, Job, JobCell, Manual, Parker, Pool};
 use crate::kernel::alarms::{NEVER, Ticks};
 use crate::kernel::bell::{Bell, Signal};
-use crate::kernel::engine::{Batch, Bin, Claim, Clock, Due, Effects, Ended, Engine, Now, Parking, Ticket, Unparkable};
+use crate::kernel::cell::Cell;
+use crate::kernel::engine::{Batch, Bin, Claim, Clock, Effects, Ended, Engine, Now, Parking, Ticket, Unparkable};
+use crate::kernel::inbox::Post;
 use std::sync::Arc;
 
 /// The jobs that nesting jobs submit are numbered from here.
@@ -51,6 +54,7 @@ pub(crate) struct Runner {
     arrived: bool,
     batch: Batch<JobCell>,
     settled: Vec<Settlement>,
+    post: JobPost,
     /// In a patrolled pool: what has ended and others may tell of.
     desk: Option<Arc<Desk>>,
     fx: Effects,
@@ -67,6 +71,7 @@ impl Runner {
             arrived: false,
             batch: Batch::new(Arc::new(Bell::new())),
             settled: Vec::new(),
+            post: Post::new(),
             fx: Effects::default(),
             current: None,
         }
@@ -125,18 +130,17 @@ impl Runner {
         self.publish();
     }
 
-    /// Makes an attempt at its first claimed job, unless that has been taken back. `false`: it has none.
+    /// Makes an attempt at the next of its claimed jobs. `false`: it has none, or they have been taken back.
     pub(crate) fn serve_one(&mut self) -> bool {
-        let Some(claim) = self.batch.claims.pop_front() else { return false };
-        if let Some(end) = self.begin(claim) {
-            self.conclude(end);
-        }
+        let Some(claim) = self.batch.next() else { return false };
+        let end = self.begin(claim);
+        self.conclude(end);
         true
     }
 
-    /// Whether it has jobs to start.
+    /// Whether it has jobs to start, as far as it knows.
     pub(crate) fn has_claimed(&self) -> bool {
-        !self.batch.claims.is_empty()
+        !self.batch.is_empty()
     }
 
     /// Leaves, if there is still nothing to do.
@@ -152,8 +156,9 @@ impl Runner {
 
     fn publish(&mut self) {
         for Settlement { cell, outcome, id, .. } in self.settled.drain(..) {
-            self.fx.wakers.extend(self.pool.store(&cell, id, outcome).map(Due::Wake));
+            self.pool.store(cell, id, outcome, &mut self.post, &mut self.fx);
         }
+        self.pool.deliver(&mut self.post, &mut self.fx);
         self.pool.apply(&mut self.fx);
     }
 
@@ -170,20 +175,19 @@ impl Runner {
         }
     }
 
-    /// Takes a claimed job and makes the attempt. `None`: the job has been taken back.
-    fn begin(&mut self, claim: Claim<JobCell>) -> Option<End> {
-        let Claim { ticket, cell, deadline, late, recalls } = claim;
-        self.batch.bell().begin(ticket.number);
-        let job = cell.start(recalls)?;
+    /// Takes a claimed job and makes the attempt.
+    fn begin(&mut self, claim: Claim<JobCell>) -> End {
+        let Claim { ticket, mut cell, deadline } = claim;
+        let job = Cell::lend(&mut cell);
         let signal = self.batch.bell().signal();
-        let late = late || (deadline != NEVER && deadline <= self.pool.engine.clock().now());
+        let late = deadline != NEVER && deadline <= self.pool.engine.clock().now();
         let attempted = !late && signal == Signal::Run;
         self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
-        Some(match signal {
+        match signal {
             Signal::Run if late => End::Ended(Bin::TimedOut),
             Signal::Run => self.attempt(),
             signal => End::Stopped(signal),
-        })
+        }
     }
 
     fn current(&mut self) -> &mut Current {
@@ -269,6 +273,8 @@ impl Runner {
     fn rung(&mut self) -> Option<End> {
         let signal = self.batch.bell().signal();
         if signal > self.current().seen {
+            let number = self.current().ticket.number;
+            assert!(self.batch.bell().is_stopped(number), "its handler is told as well, if it asks");
             self.current().seen = signal;
             let grace = self.pool.grace();
             if grace == 0 {
@@ -322,15 +328,15 @@ impl Runner {
     }
 
     fn park(&mut self, due: Ticks) {
-        let Current { ticket, cell, deadline, attempted, job, .. } =
+        let Current { ticket, mut cell, deadline, attempted, job, .. } =
             self.current.take().expect("only a current job is parked");
-        cell.give_back(job);
+        Cell::give_back(&mut cell, job);
         self.clear_desk();
-        let parking = Parking { ticket, cell: cell.clone(), due, deadline };
+        let parking = Parking { ticket, cell, due, deadline };
         match self.pool.engine.park(parking, ended(&self.settled), &mut self.batch, &mut self.fx) {
             Ok(()) => self.publish(),
-            Err(why) => {
-                let job = cell.lend();
+            Err((why, mut cell)) => {
+                let job = Cell::lend(&mut cell);
                 self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
                 self.settle(if why == Unparkable::Cancelled { Bin::Cancelled } else { Bin::Failed });
             }
@@ -355,11 +361,10 @@ impl Runner {
         let mut attempted = true;
         drop(self.batch.bell().attend(None));
         self.close_desk();
-        while let Some(Claim { ticket, cell, deadline, recalls, .. }) = self.batch.claims.pop_front() {
-            if let Some(job) = cell.start(recalls) {
-                self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
-                self.settle(Bin::Aborted);
-            }
+        while let Some(Claim { ticket, mut cell, deadline }) = self.batch.next() {
+            let job = Cell::lend(&mut cell);
+            self.current = Some(Current::new((ticket, cell, deadline), attempted, job));
+            self.settle(Bin::Aborted);
             attempted = false;
         }
         let count = self.settled.len();

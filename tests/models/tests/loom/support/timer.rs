@@ -1,6 +1,7 @@
 //! The timer task, as in `src/pool/timer.rs`.
 
 use super::{Parker, Pool};
+use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Bin, Clock, Effects, Expired, Ring};
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ impl Timer {
         let engine = &self.pool.engine;
         let next = engine.ring(engine.clock().now(), self.parker.waker().clone(), &mut expired, &mut fx);
         let count = expired.len();
-        for Expired { cell } in expired {
-            let job = cell.lend();
+        for Expired { mut cell } in expired {
+            let job = Cell::lend(&mut cell);
             let (id, outcome) = (job.id, self.pool.outcome(Bin::TimedOut, job));
-            self.pool.publish(&cell, id, outcome);
+            self.pool.publish(cell, id, outcome, &mut fx);
         }
         if count > 0 {
             engine.published(count, &mut fx);

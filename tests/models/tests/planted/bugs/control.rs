@@ -40,9 +40,9 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         model: "control::resize_and_batch",
-        what: "a runner starts what has been taken back",
-        file: CELL,
-        find: "        if state.recalls != recalls {\n            return None;\n        }\n",
+        what: "what has been taken back counts still among what runners have",
+        file: RUNNING,
+        find: "        self.claimed -= claims.len();\n",
         put: "",
     },
     Bug {
@@ -58,5 +58,12 @@ pub(super) const BUGS: &[Bug] = &[
         file: ENDING,
         find: " && self.publishing == 0",
         put: "",
+    },
+    Bug {
+        model: "control::pause_batch_and_cancel",
+        what: "what is taken back waits in the opposite order",
+        file: RUNNING,
+        find: "claims.into_iter().rev()",
+        put: "claims.into_iter()",
     },
 ];

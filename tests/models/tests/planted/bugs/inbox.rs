@@ -7,8 +7,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "inbox::two_deliver_one_collects",
         what: "what arrives wakes nobody",
         file: INBOX,
-        find: "                Ok(reader.take())\n",
-        put: "                drop(reader.take());\n                Ok(None)\n",
+        find: "                reader.take()\n",
+        put: "                drop(reader.take());\n                None\n",
     },
     Bug {
         model: "inbox::deliver_and_move",
@@ -30,5 +30,26 @@ pub(super) const BUGS: &[Bug] = &[
         file: CELL,
         find: "        let unread = state.unread();\n        let before",
         put: "        let unread = None;\n        let before",
+    },
+    Bug {
+        model: "inbox::two_post_one_collects",
+        what: "of letters that are delivered together one arrives",
+        file: INBOX,
+        find: "arrived.extend(letters.drain(..));",
+        put: "arrived.extend(letters.pop());",
+    },
+    Bug {
+        model: "inbox::two_post_one_closes",
+        what: "letters that nobody will read stay in the post",
+        file: INBOX,
+        find: "let unread = if self.letters.is_empty() { Vec::new() }",
+        put: "let unread = if self.letters.len() < 9 { Vec::new() }",
+    },
+    Bug {
+        model: "inbox::post_to_two",
+        what: "letters go where those before them go",
+        file: INBOX,
+        find: "if !self.to.as_ref().is_some_and(|to| letter.is_for(to)) {",
+        put: "if self.to.is_none() {",
     },
 ];

@@ -20,6 +20,7 @@ mod running;
 mod sequence;
 mod shard;
 mod timing;
+mod window;
 
 /// A change to one file: the text `find`, which is there once, becomes `put`.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ const ADMISSION: &str = "src/kernel/engine/admission.rs";
 const BATCHING: &str = "src/kernel/engine/batching.rs";
 const BELL: &str = "src/kernel/bell.rs";
 const CELL: &str = "src/kernel/cell.rs";
+const CLAIMS: &str = "src/kernel/engine/claims.rs";
 const CHANNEL: &str = "src/kernel/channel/mod.rs";
 const CONTROL: &str = "src/kernel/engine/control.rs";
 const CREW: &str = "src/kernel/crew.rs";
@@ -84,6 +86,7 @@ pub(crate) fn bugs() -> impl Iterator<Item = &'static Bug> {
         running::BUGS,
         shard::BUGS,
         timing::BUGS,
+        window::BUGS,
     ]
     .into_iter()
     .flatten()

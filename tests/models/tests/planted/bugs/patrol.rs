@@ -12,9 +12,9 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         model: "patrol::recalled_and_cancelled",
-        what: "a job that the patrol gives to another runner is not told from the one that was claimed",
-        file: CELL,
-        find: "        state.recalls += u32::from(held);\n",
+        what: "a job that waits again and is withdrawn stays in the queue",
+        file: ENDING,
+        find: "                self.unqueue(key);\n",
         put: "",
     },
     Bug {

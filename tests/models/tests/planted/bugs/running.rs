@@ -42,8 +42,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "running::two_slots",
         what: "a runner that arrives does not look whether another is needed",
         file: RUNNING,
-        find: "        state.learn(batch.tempo, &now);\n        state.claim(batch, &now);\n        state.balance(fx);\n",
-        put: "        state.learn(batch.tempo, &now);\n        state.claim(batch, &now);\n",
+        find: "        state.learn(batch.tempo, &now);\n        state.claim(batch);\n        state.balance(fx);\n",
+        put: "        state.learn(batch.tempo, &now);\n        state.claim(batch);\n",
     },
     Bug {
         model: "running::lend_and_submit",

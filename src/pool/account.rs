@@ -1,6 +1,6 @@
 //! A runner's account with the engine: what it has claimed, what has ended, and what the engine asked for.
 
-use super::settled::Settled;
+use super::settled::{End, Settled};
 use super::shared::{JobCell, JobPost, Outcome, PoolClock, Shared};
 use super::threads::Desk;
 use crate::kernel::bell::Bell;
@@ -63,7 +63,7 @@ impl<J, T, E> Account<J, T, E> {
     /// Stores the outcomes that have been counted and wakes their readers; does what the engine asked for.
     #[inline]
     pub(super) fn publish(&mut self, shared: &Arc<Shared<J, T, E>>) {
-        for (cell, outcome) in self.settled.drain() {
+        for End { cell, outcome } in self.settled.drain() {
             // Readers wake when all of the batch is there: one that awaits several is woken once.
             shared.store(cell, outcome, &mut self.post, &mut self.fx);
         }

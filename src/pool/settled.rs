@@ -12,7 +12,13 @@ pub(super) struct Settled<J, T, E> {
 
 struct Slot<J, T, E> {
     ended: Ended,
-    job: Option<(JobCell<J, T, E>, Outcome<J, T, E>)>,
+    end: Option<End<J, T, E>>,
+}
+
+/// A job that has ended, to be published once it is counted.
+pub(super) struct End<J, T, E> {
+    pub(super) cell: JobCell<J, T, E>,
+    pub(super) outcome: Outcome<J, T, E>,
 }
 
 impl<J, T, E> Settled<J, T, E> {
@@ -32,14 +38,14 @@ impl<J, T, E> Settled<J, T, E> {
     #[inline(always)]
     pub(super) fn push(&mut self, ended: Ended, cell: JobCell<J, T, E>, outcome: Outcome<J, T, E>) {
         if self.len == self.slots.len() {
-            self.slots.push(Slot { ended, job: None });
+            self.slots.push(Slot { ended, end: None });
         }
         let slot = &mut self.slots[self.len];
         slot.ended = ended;
-        if slot.job.is_some() {
+        if slot.end.is_some() {
             unreachable!("what was taken out is gone");
         }
-        slot.job = Some((cell, outcome));
+        slot.end = Some(End { cell, outcome });
         self.len += 1;
     }
 
@@ -50,9 +56,9 @@ impl<J, T, E> Settled<J, T, E> {
 
     /// Takes all out, in order.
     #[inline]
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (JobCell<J, T, E>, Outcome<J, T, E>)> + '_ {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = End<J, T, E>> + '_ {
         let len = std::mem::take(&mut self.len);
-        self.slots[..len].iter_mut().filter_map(|slot| slot.job.take())
+        self.slots[..len].iter_mut().filter_map(|slot| slot.end.take())
     }
 
     /// Moves all of `other` to the end.
@@ -61,8 +67,8 @@ impl<J, T, E> Settled<J, T, E> {
             return std::mem::swap(self, other);
         }
         for nth in 0..std::mem::take(&mut other.len) {
-            let Slot { ended, job } = &mut other.slots[nth];
-            if let Some((cell, outcome)) = job.take() {
+            let Slot { ended, end } = &mut other.slots[nth];
+            if let Some(End { cell, outcome }) = end.take() {
                 self.push(*ended, cell, outcome);
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::kernel::engine::{Effects, Ended};
 use crate::kernel::inbox::Post;
-use crate::pool::settled::Settled;
+use crate::pool::settled::{End, Settled};
 use crate::pool::shared::{JobCell, Outcome, Shared};
 use crate::shim::Mutex;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl<J, T, E> Desks<J, T, E> {
         }
         let (count, mut post, mut fx) = (settled.len(), Post::new(), Effects::default());
         shared.engine.count_for(settled.ended(), &mut fx);
-        for (cell, outcome) in settled.drain() {
+        for End { cell, outcome } in settled.drain() {
             shared.store(cell, outcome, &mut post, &mut fx);
         }
         shared.deliver(&mut post, &mut fx);

@@ -20,7 +20,7 @@ impl World {
     pub(crate) fn admit_many(&mut self, count: usize, fx: &mut Effects) {
         let (ids, cells) = self.new_cells(count);
         let mut tickets = Vec::new();
-        let admitted = self.engine.admit_many(cells.into_iter(), &mut tickets, fx);
+        let admitted = self.engine.admit_many(cells.into_iter(), |ticket| tickets.push(ticket), fx);
         assert_eq!(admitted.is_ok(), self.oracle.phase == Phase::Open);
         assert!(admitted.is_ok() || tickets.is_empty());
         if admitted.is_ok() {
@@ -31,25 +31,26 @@ impl World {
         }
     }
 
-    pub(crate) fn reserve_many(&mut self, most: usize) {
-        let mut permits = Vec::new();
-        let reserved = self.engine.reserve_many(most, &mut permits);
-        assert_eq!(reserved.is_ok(), self.oracle.phase == Phase::Open);
-        self.oracle.permits += permits.len();
-        let room_is_left = self.oracle.phase == Phase::Open && self.oracle.has_room();
-        assert!(permits.len() == most || !room_is_left, "room is left, and not all is reserved");
-        self.permits.append(&mut permits);
+    pub(crate) fn hold(&mut self, most: usize) {
+        let held = self.engine.hold(most);
+        assert_eq!(held.is_ok(), self.oracle.phase == Phase::Open);
+        let Ok(held) = held else { return };
+        self.oracle.permits += held;
+        assert!(held == most || !self.oracle.has_room(), "room is left, and not all is kept");
+        self.held.push(held);
     }
 
-    pub(crate) fn fill_many(&mut self, permits: usize, fewer: usize, fx: &mut Effects) {
-        let permits = self.permits.split_off(self.permits.len().saturating_sub(permits));
-        let count = permits.len();
-        let (ids, cells) = self.new_cells(count.saturating_sub(fewer));
+    pub(crate) fn fill(&mut self, nth: usize, fewer: usize, fx: &mut Effects) {
+        if self.held.is_empty() {
+            return;
+        }
+        let held = self.held.swap_remove(nth % self.held.len());
+        let (ids, cells) = self.new_cells(held.saturating_sub(fewer));
         let mut tickets = Vec::new();
-        let filled = self.engine.fill_many(permits.into_iter(), cells.into_iter(), &mut tickets, fx);
+        let filled = self.engine.fill(held, cells.into_iter(), |ticket| tickets.push(ticket), fx);
         assert_eq!(filled.is_err(), self.oracle.phase > Phase::Closed);
         assert_eq!(tickets.len(), if filled.is_ok() { ids.len() } else { 0 });
-        self.oracle.permits -= count;
+        self.oracle.permits -= held;
         self.all_accepted(&ids, tickets);
         self.oracle.serve_line();
         self.oracle.balance();

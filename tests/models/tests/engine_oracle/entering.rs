@@ -134,13 +134,13 @@ impl World {
         }
     }
 
-    pub(crate) fn fill(&mut self, n: usize, fx: &mut Effects) {
+    pub(crate) fn redeem(&mut self, n: usize, fx: &mut Effects) {
         if self.permits.is_empty() {
             return;
         }
         let permit = self.permits.swap_remove(n % self.permits.len());
         let (id, cell) = self.new_cell();
-        let filled = self.engine.fill(permit, cell, fx).map_err(value);
+        let filled = self.engine.redeem(permit, cell, fx).map_err(value);
         self.oracle.permits -= 1;
         if self.oracle.phase > crate::kernel::engine::Phase::Closed {
             assert_eq!(filled, Err(id));

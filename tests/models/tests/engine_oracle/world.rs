@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) tickets: BTreeMap<Number, Ticket>,
     pub(crate) lines: Vec<(usize, Key, WakerId)>,
     pub(crate) permits: Vec<Key>,
+    /// Room that is kept for batches.
+    pub(crate) held: Vec<usize>,
     idlers: Vec<(usize, Option<Key>)>,
     pub(crate) runners: Vec<Runner>,
     pub(crate) unpublished: Vec<usize>,
@@ -70,6 +72,7 @@ impl World {
             tickets: BTreeMap::new(),
             lines: Vec::new(),
             permits: Vec::new(),
+            held: Vec::new(),
             idlers: Vec::new(),
             runners: Vec::new(),
             unpublished: Vec::new(),
@@ -138,11 +141,11 @@ impl World {
             Op::Reserve => self.reserve(&mut fx),
             Op::PollWait(n, other) => self.poll_wait(n, other),
             Op::LeaveLine(n) => self.leave_line(n, &mut fx),
-            Op::Fill(n) => self.fill(n, &mut fx),
+            Op::Redeem(n) => self.redeem(n, &mut fx),
             Op::Release(n) => self.release(n, &mut fx),
             Op::AdmitMany(n) => self.admit_many(n, &mut fx),
-            Op::ReserveMany(n) => self.reserve_many(n),
-            Op::FillMany(permits, fewer) => self.fill_many(permits, fewer, &mut fx),
+            Op::Hold(n) => self.hold(n),
+            Op::Fill(nth, fewer) => self.fill(nth, fewer, &mut fx),
             Op::Run(n, step, choice) => return self.run(n, step, choice),
             Op::Pass(steps) => {
                 self.oracle.now += steps * STEP;
@@ -279,6 +282,11 @@ impl World {
         self.settle(fx);
         while !self.runners.is_empty() {
             self.run(0, 0, 0);
+        }
+        while let Some(held) = self.held.last().copied() {
+            let mut fx = Effects::default();
+            self.fill(self.held.len() - 1, held, &mut fx);
+            self.settle(fx);
         }
         for permit in std::mem::take(&mut self.permits) {
             let mut fx = Effects::default();

@@ -129,7 +129,7 @@ fn permit_and_shutdown() {
     Model::small("permit_and_shutdown", 16).check(|| {
         let pool = Pool::new(1, 1, Launch::Later);
         let Err(Answer::Granted(permit)) = pool.reserve(&Parker::new()) else { panic!("an empty pool has room") };
-        pool.spawn(move |pool| match pool.fill(permit, pool.job(0, &[Act::Succeed])) {
+        pool.spawn(move |pool| match pool.redeem(permit, pool.job(0, &[Act::Succeed])) {
             Ok(handle) => drop(handle),
             Err(job) => assert_eq!(job.id, 0),
         });
@@ -212,17 +212,17 @@ fn batch_and_submit() {
     });
 }
 
-/// Places are taken for a batch of which there is one job only, while somebody else stands in line and a shutdown
+/// Room is kept for a batch of which there is one job only, while somebody else stands in line and a shutdown
 /// begins: the job is run or comes back, and so is the other's; no place is lost.
 ///
-/// Seen to fail: the places of a batch that are left over are not given back.
+/// Seen to fail: the room of a batch that is left over is handed to nobody.
 #[test]
 fn batch_filled_and_sealed() {
     Model::new("batch_filled_and_sealed", 1_100).check(|| {
         let pool = Pool::new(1, 2, Launch::Later);
-        let places = pool.reserve_many(2);
-        assert_eq!(places.len(), 2);
-        pool.spawn(move |pool| match pool.fill_many(places, vec![pool.job(0, &[Act::Succeed])]) {
+        let held = pool.hold(2);
+        assert_eq!(held, 2);
+        pool.spawn(move |pool| match pool.fill(held, vec![pool.job(0, &[Act::Succeed])]) {
             Ok(handles) => drop(handles),
             Err(jobs) => assert_eq!(jobs[0].id, 0),
         });

@@ -67,7 +67,7 @@ fn settle_and_poll() {
 /// Seen to fail: a reader that leaves is not noted.
 #[test]
 fn settle_and_detach() {
-    Model::small("settle_and_detach", 93).check(|| {
+    Model::small("settle_and_detach", 89).check(|| {
         let (cell, outcome, dropped) = lent();
         let settler = cell.clone();
         let settler = loom::thread::spawn(move || settle(settler, outcome));

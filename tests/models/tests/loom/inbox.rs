@@ -95,9 +95,10 @@ fn settle(groups: Vec<Vec<(Job, Outcome)>>) -> Post<Job> {
     post
 }
 
-fn delivered(delivered: Delivered<Job>, readers: &mut Vec<Waker>) {
-    readers.extend(delivered.reader);
-    drop(delivered.unread);
+fn delivered(delivered: Option<Delivered<Job>>, readers: &mut Vec<Waker>) {
+    let Some(Delivered { reader, unread }) = delivered else { return };
+    readers.extend(reader);
+    drop(unread);
 }
 
 /// Collects until so many outcomes are here.
@@ -180,7 +181,7 @@ fn deliver_and_close() {
 /// Seen to fail: an outcome that is there already is left behind.
 #[test]
 fn settle_and_address() {
-    Model::small("settle_and_address", 84).check(|| {
+    Model::small("settle_and_address", 53).check(|| {
         let mut jobs = Jobs::<1>::plain();
         let handle = jobs.jobs[0].clone().expect("nobody settles it yet");
         let settler = jobs.settle(&[&[0]]);

@@ -3,7 +3,6 @@
 use super::{Handle, Job, JobCell, Pool};
 use crate::kernel::cell::Cell;
 use crate::kernel::engine::{Effects, Ticket};
-use crate::kernel::slab::Key;
 use crate::shim::Shared;
 use std::sync::Arc;
 
@@ -12,24 +11,22 @@ impl Pool {
     pub(crate) fn submit_many(self: &Arc<Self>, jobs: &mut Vec<Job>) -> Result<Vec<Handle>, ()> {
         let mut cells = cells(std::mem::take(jobs));
         let (mut tickets, mut fx) = (Vec::new(), Effects::default());
-        let admitted = self.engine.admit_many(cells.iter().cloned(), &mut tickets, &mut fx);
+        let admitted = self.engine.admit_many(cells.iter().cloned(), |ticket| tickets.push(ticket), &mut fx);
         self.apply(&mut fx);
         jobs.extend(cells.drain(tickets.len()..).map(|mut cell| Cell::lend(&mut cell)));
         admitted.map(|()| self.handles(cells, &tickets)).map_err(|_| ())
     }
 
-    /// Takes places for as many jobs, or as many as there are.
-    pub(crate) fn reserve_many(&self, most: usize) -> Vec<Key> {
-        let mut permits = Vec::new();
-        self.engine.reserve_many(most, &mut permits).expect("the pool is open");
-        permits
+    /// Keeps room for as many jobs, or for as many as there is.
+    pub(crate) fn hold(&self, most: usize) -> usize {
+        self.engine.hold(most).expect("the pool is open")
     }
 
-    /// Uses places for jobs, which come back if a shutdown has revoked them.
-    pub(crate) fn fill_many(self: &Arc<Self>, permits: Vec<Key>, jobs: Vec<Job>) -> Result<Vec<Handle>, Vec<Job>> {
+    /// Uses such room for jobs, which come back if a shutdown has revoked it.
+    pub(crate) fn fill(self: &Arc<Self>, held: usize, jobs: Vec<Job>) -> Result<Vec<Handle>, Vec<Job>> {
         let cells = cells(jobs);
         let (mut tickets, mut fx) = (Vec::new(), Effects::default());
-        let filled = self.engine.fill_many(permits.into_iter(), cells.iter().cloned(), &mut tickets, &mut fx);
+        let filled = self.engine.fill(held, cells.iter().cloned(), |ticket| tickets.push(ticket), &mut fx);
         self.apply(&mut fx);
         match filled {
             Ok(()) => Ok(self.handles(cells, &tickets)),

@@ -172,10 +172,10 @@ impl Pool {
     }
 
     /// Uses a permit; the job comes back if a shutdown has revoked it.
-    pub(crate) fn fill(self: &Arc<Self>, permit: Key, job: Job) -> Result<Handle, Job> {
+    pub(crate) fn redeem(self: &Arc<Self>, permit: Key, job: Job) -> Result<Handle, Job> {
         let cell = Shared::plain(Cell::new(job));
         let mut fx = Effects::default();
-        let filled = self.engine.fill(permit, cell.clone(), &mut fx);
+        let filled = self.engine.redeem(permit, cell.clone(), &mut fx);
         self.apply(&mut fx);
         filled.map(|ticket| Handle::new(self, cell, ticket)).map_err(|mut cell| Cell::lend(&mut cell))
     }

@@ -300,9 +300,10 @@ impl Pool {
         Self::delivered(post.deliver(), fx);
     }
 
-    fn delivered(delivered: Delivered<JobCell>, fx: &mut Effects) {
-        fx.wakers.extend(delivered.reader.map(Due::Wake));
-        drop(delivered.unread);
+    fn delivered(delivered: Option<Delivered<JobCell>>, fx: &mut Effects) {
+        let Some(Delivered { reader, unread }) = delivered else { return };
+        fx.wakers.extend(reader.map(Due::Wake));
+        drop(unread);
     }
 
     /// Ends a job that waits, or asks its runner to end it.

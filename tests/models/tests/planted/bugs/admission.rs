@@ -68,10 +68,10 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         model: "admission::batch_filled_and_sealed",
-        what: "the places of a batch that are left over are not given back",
+        what: "the room of a batch that is left over is handed to nobody",
         file: BATCHING,
-        find: "        for permit in permits {\n            state.release(permit, &now, fx);\n        }\n",
-        put: "        drop(permits);\n",
+        find: "        state.admit_line(&now, fx);\n",
+        put: "",
     },
     Bug {
         model: "admission::batch_and_close",

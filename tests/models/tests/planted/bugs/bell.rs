@@ -13,7 +13,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         model: "bell::cancel_and_begin",
         what: "a runner takes a job from its tray before the bell has its number",
-        file: CLAIMS,
+        file: TRAY,
         find: "                bell.begin(claim.ticket.number);\n",
         put: "                drop(claims);\n                bell.begin(claim.ticket.number);\n",
     },

@@ -13,7 +13,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         model: "cancelling::cancel_and_claim",
         what: "a runner does not know of its job before it begins it",
-        file: RUNNING,
+        file: CLAIMS,
         find: "        batch.bell.begin(number);\n",
         put: "",
     },

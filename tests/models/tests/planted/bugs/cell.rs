@@ -21,8 +21,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "cell::settle_and_look",
         what: "an outcome wakes nobody",
         file: CELL,
-        find: "Reader::Task(reader) => Settled::Kept(Some(reader)),",
-        put: "Reader::Task(reader) => Settled::Kept(Some(reader).filter(|_| false)),",
+        find: "Settled::Kept(Some(reader))\n",
+        put: "Settled::Kept(Some(reader).filter(|_| false))\n",
     },
     Bug {
         model: "cell::settle_and_take_with_the_cell",

@@ -34,14 +34,14 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         model: "control::resize_down",
         what: "a runner above the number of slots goes on",
-        file: RUNNING,
+        file: CLAIMS,
         find: "if self.slots_used() <= self.limits.concurrency && self.starts_jobs() {",
         put: "if self.starts_jobs() {",
     },
     Bug {
         model: "control::resize_and_batch",
         what: "what has been taken back counts still among what runners have",
-        file: RUNNING,
+        file: CLAIMS,
         find: "        self.claimed -= claims.len();\n",
         put: "",
     },
@@ -62,7 +62,7 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         model: "control::pause_batch_and_cancel",
         what: "what is taken back waits in the opposite order",
-        file: RUNNING,
+        file: CLAIMS,
         find: "claims.into_iter().rev()",
         put: "claims.into_iter()",
     },

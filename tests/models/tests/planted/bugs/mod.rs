@@ -57,6 +57,7 @@ const SENDER: &str = "src/kernel/channel/sender.rs";
 const SHARD: &str = "src/kernel/shard/mod.rs";
 const TABLE: &str = "src/kernel/shard/table.rs";
 const TIMING: &str = "src/kernel/engine/timing.rs";
+const TRAY: &str = "src/kernel/engine/tray.rs";
 const WAITS: &str = "src/kernel/waits.rs";
 /// What the map's and the pool's own files do is planted in their likeness.
 const BOARD: &str = "tests/models/tests/loom/support/board.rs";

@@ -91,7 +91,7 @@ impl<C, K: Clock> Engine<C, K> {
     #[inline]
     pub(crate) fn admit(&self, request: Request<C>, fx: &mut Effects) -> Admission<C> {
         let now = self.now_for(request.deadline);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase > Phase::Open {
             return Admission::Closed(request.cell);
         }
@@ -109,7 +109,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Accepts the job, or puts it in line.
     pub(crate) fn admit_or_wait(&self, request: Request<C>, waker: Waker, fx: &mut Effects) -> Entry<C> {
         let now = self.now_for(request.deadline);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let Request { cell, lane, deadline } = request;
         if state.phase > Phase::Open {
             fx.drop(waker);
@@ -136,7 +136,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Grants a place without a job, or puts the caller in line for one.
     pub(crate) fn reserve(&self, waker: Waker, fx: &mut Effects) -> Reservation<C> {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase > Phase::Open {
             fx.drop(waker);
             return Reservation::Closed;
@@ -160,7 +160,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Uses a permit. The cell comes back if a shutdown has revoked it.
     pub(crate) fn redeem(&self, permit: Key, cell: C, fx: &mut Effects) -> Result<Ticket, C> {
         let now = self.now_for(None);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase > Phase::Closed {
             state.release(permit, &now, fx);
             return Err(cell);
@@ -173,7 +173,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Gives a permit back unused.
     pub(crate) fn release(&self, permit: Key, fx: &mut Effects) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.release(permit, &now, fx);
         state.balance(fx);
     }

@@ -18,7 +18,7 @@ impl<C, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) -> Result<(), Closed> {
         let now = self.now_for(None);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase > Phase::Open {
             return Err(Closed);
         }
@@ -32,7 +32,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// Keeps as much room as there is, for `most` jobs at most, without waiting. Returns for how many.
     pub(crate) fn hold(&self, most: usize) -> Result<usize, Closed> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase > Phase::Open {
             return Err(Closed);
         }
@@ -53,7 +53,7 @@ impl<C, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) -> Result<(), Closed> {
         let now = self.now_for(None);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let revoked = state.phase > Phase::Closed;
         state.held -= held;
         if !revoked {

@@ -5,7 +5,7 @@ use super::{Clock, Effects, Engine, NEVER, State, Tempo, Ticks};
 impl<C, K: Clock> Engine<C, K> {
     /// Starts no more jobs until [`resume`](Self::resume). What runs goes on; admission goes on.
     pub(crate) fn pause(&self, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.paused = true;
         state.recall_all();
         state.balance(fx);
@@ -13,14 +13,14 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// Starts jobs again.
     pub(crate) fn resume(&self, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.paused = false;
         state.balance(fx);
     }
 
     /// From here on so many jobs may run at once. Those above that number which run already end first.
     pub(crate) fn set_concurrency(&self, concurrency: usize, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let fewer = concurrency < state.limits.concurrency;
         state.limits.concurrency = concurrency;
         if fewer {

@@ -37,7 +37,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Takes a job that waits out of the system, or asks its runner to end it.
     pub(crate) fn cancel(&self, ticket: Ticket, fx: &mut Effects) -> Cancelled<C> {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if let Some(cell) = state.withdraw(ticket, &now, fx) {
             return Cancelled::Waiting(cell);
         }
@@ -61,12 +61,12 @@ impl<C, K: Clock> Engine<C, K> {
     /// Whoever gets the cell publishes it and then calls [`Engine::published`].
     pub(crate) fn withdraw(&self, ticket: Ticket, fx: &mut Effects) -> Option<C> {
         let now = self.now();
-        self.state.lock().withdraw(ticket, &now, fx)
+        self.lock().withdraw(ticket, &now, fx)
     }
 
     /// Admits no more. Those in line are turned away.
     pub(crate) fn close(&self, phase: Phase, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.phase < phase {
             state.phase = phase;
         }
@@ -79,7 +79,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Whoever gets the jobs publishes them and then calls [`Engine::published`] with their number.
     pub(crate) fn sweep(&self, sweep: Sweep, fx: &mut Effects) -> Vec<C> {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         state.phase = Phase::Aborted;
         state.dismiss_line(fx);
@@ -105,7 +105,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// `count` outcomes that were counted here are now in their cells.
     pub(crate) fn published(&self, count: usize, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.publishing -= count;
         state.note_idle(fx);
     }
@@ -121,7 +121,7 @@ impl<C, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.starting -= usize::from(!arrived);
         state.publishing += ended.len();
         state.count(ended, &now, fx);
@@ -132,14 +132,14 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// The timer was dropped by its runtime.
     pub(crate) fn lose_timer(&self) {
-        let timer = std::mem::replace(&mut self.state.lock().timer, super::Timer::Off);
+        let timer = std::mem::replace(&mut self.lock().timer, super::Timer::Off);
         drop(timer);
     }
 
     /// Ready once the pool has been idle since the wait began; `key` keeps the caller's place between polls.
     pub(crate) fn poll_idle(&self, key: &mut Option<Key>, waker: &Waker) -> Poll<()> {
         let waker = waker.clone();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let Some(known) = *key else {
             if state.is_idle() {
                 drop(state);
@@ -165,7 +165,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// The wait for idleness is given up.
     pub(crate) fn leave_idlers(&self, key: Key) {
-        let idler = self.state.lock().idlers.take(key);
+        let idler = self.lock().idlers.take(key);
         drop(idler);
     }
 }

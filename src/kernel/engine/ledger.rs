@@ -21,6 +21,10 @@ pub(crate) enum Bin {
 pub struct Totals {
     /// Jobs accepted.
     pub accepted: u64,
+    /// Attempts that have ended.
+    pub attempts: u64,
+    /// Attempts that failed and were followed by a wait for another.
+    pub retries: u64,
     /// Jobs that have a result.
     pub succeeded: u64,
     /// Jobs whose handler failed, with no attempt left.
@@ -37,10 +41,6 @@ pub struct Totals {
     pub aborted: u64,
     /// Jobs given back in a shutdown's report before they were started, or between two attempts.
     pub returned: u64,
-    /// Attempts that have ended.
-    pub attempts: u64,
-    /// Attempts that failed and were followed by a wait for another.
-    pub retries: u64,
 }
 
 impl Totals {
@@ -140,12 +140,12 @@ impl PoolStats {
 impl<C, K: Clock> Engine<C, K> {
     /// One consistent look at everything.
     pub(crate) fn snapshot(&self) -> PoolStats {
-        self.state.lock().snapshot()
+        self.lock().snapshot()
     }
 
     /// How far the pool has been closed.
     pub(crate) fn phase(&self) -> Phase {
-        self.state.lock().phase
+        self.lock().phase
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Waiter<C> {
 impl<C, K: Clock> Engine<C, K> {
     /// Looks whether a wait is over; if not, `waker` will be woken when it is.
     pub(crate) fn poll_wait(&self, key: Key, waker: &Waker) -> Poll<Waited<C>> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         match state.waiters.get_mut(key).and_then(Waiter::waker) {
             Some(known) if known.will_wake(waker) => return Poll::Pending,
             Some(_) => {}
@@ -39,7 +39,7 @@ impl<C, K: Clock> Engine<C, K> {
         }
         drop(state);
         let mut waker = waker.clone();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         match state.waiters.get_mut(key).and_then(Waiter::waker) {
             Some(known) => std::mem::swap(known, &mut waker),
             None => return Poll::Ready(state.waiters.take(key).ended()),
@@ -50,7 +50,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// Gives a wait up. Says what had happened by then.
     pub(crate) fn leave_line(&self, key: Key, fx: &mut Effects) -> Waited<C> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         if let Some(Waiter::ForRoom(..) | Waiter::ForPermit(_)) = state.waiters.get(key) {
             state.line.unlink(&mut state.waiters, key);

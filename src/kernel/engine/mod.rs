@@ -81,7 +81,7 @@ pub(crate) use tray::Claim;
 
 use super::alarms::{Alarms, NEVER, Ticks};
 use super::slab::{Fifo, Key, Link, Slab};
-use crate::shim::Mutex;
+use crate::shim::{Mutex, MutexGuard};
 use ending::Idler;
 use lanes::Lanes;
 use line::Waiter;
@@ -162,54 +162,63 @@ fn number(latest: u64, low: u32) -> u64 {
 /// The scheduler of one pool.
 #[derive(Debug)]
 pub(crate) struct Engine<C, K> {
-    state: Mutex<State<C>>,
+    state: Apart<Mutex<State<C>>>,
     clock: K,
     /// Whether every job has a deadline, so that whoever submits one reads the clock before it takes the lock.
     timed: bool,
 }
 
+/// Keeps its content's lines of cache apart from whatever stands beside it.
 #[derive(Debug)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// In this order, and behind its lock: what every step of a job changes fills three lines of cache, what most only look at
+/// the next two. A processor that takes the lock over from another one has to fetch each line that it touches.
+#[derive(Debug)]
+#[repr(C)]
 struct State<C> {
-    limits: Limits,
-    phase: Phase,
-    paused: bool,
-    places: Slab<Place<C>>,
     ready: Fifo,
-    lanes: Lanes,
-    alarms: Alarms,
-    /// Submitters: those in `line` wait for room, those in a lane's own line for that, the others for their next poll.
-    waiters: Slab<Waiter<C>>,
-    line: Fifo,
-    /// Tasks that wait until the pool is idle.
-    idlers: Slab<Idler>,
-    timer: Timer,
-    /// The runners that are here.
-    here: Slab<Here<C>>,
-    /// Runners that exist, starting ones included.
-    runners: usize,
-    starting: usize,
-    lent: usize,
+    places: Slab<Place<C>>,
+    /// Jobs that runners have: one each that runs, and those of a batch before and after it.
+    claimed: usize,
     /// Runners that have a job.
     active: usize,
     /// Runners whose jobs have been short and have not waited.
     swift: usize,
-    /// How often to look whether swift runners are, if handlers may block, and when to look next.
-    period: Option<Ticks>,
-    patrol: Ticks,
-    tempo: Tempo,
+    starting: usize,
+    /// Runners that exist, starting ones included.
+    runners: usize,
+    lent: usize,
+    peak_running: usize,
     /// When a runner has last told of its tempo.
     told: Ticks,
-    /// Jobs that runners have: one each that runs, and those of a batch before and after it.
-    claimed: usize,
+    tempo: Tempo,
+    /// When to look next whether swift runners are.
+    patrol: Ticks,
+    /// Room that is kept for batches of jobs to come, and has no places yet.
+    held: usize,
+    totals: Totals,
+    limits: Limits,
+    /// How often to look whether swift runners are, if handlers may block.
+    period: Option<Ticks>,
+    phase: Phase,
+    paused: bool,
+    line: Fifo,
     /// Running jobs whose time the timer keeps.
     watched: usize,
     parked: usize,
     reserved: usize,
-    /// Room that is kept for batches of jobs to come, and has no places yet.
-    held: usize,
     publishing: usize,
-    peak_running: usize,
-    totals: Totals,
+    alarms: Alarms,
+    timer: Timer,
+    /// The runners that are here.
+    here: Slab<Here<C>>,
+    lanes: Lanes,
+    /// Submitters: those in `line` wait for room, those in a lane's own line for that, the others for their next poll.
+    waiters: Slab<Waiter<C>>,
+    /// Tasks that wait until the pool is idle.
+    idlers: Slab<Idler>,
 }
 
 impl<C, K: Clock> Engine<C, K> {
@@ -246,13 +255,18 @@ impl<C, K: Clock> Engine<C, K> {
             peak_running: 0,
             totals: Totals::default(),
         };
-        Self { state: Mutex::new(state), clock, timed: limits.deadline.is_some() }
+        Self { state: Apart(Mutex::new(state)), clock, timed: limits.deadline.is_some() }
     }
 
     /// The same for handlers that may block without telling anybody: looks every so often whether one does.
     pub(crate) fn patrolled(self, period: Ticks) -> Self {
-        self.state.lock().period = Some(period);
+        self.lock().period = Some(period);
         self
+    }
+
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        self.state.0.lock()
     }
 
     /// The clock that this engine was made with.

@@ -38,7 +38,7 @@ pub(crate) enum Unparkable {
 impl<C, K: Clock> Engine<C, K> {
     /// A spawned runner's first call, and that of one that has lingered: claims. With nothing claimed, leave.
     pub(crate) fn arrive(&self, batch: &mut Batch<C>, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         state.starting -= 1;
         if batch.entry.get().is_none() {
@@ -61,7 +61,7 @@ impl<C, K: Clock> Engine<C, K> {
         now: &Now<'_, K>,
         fx: &mut Effects,
     ) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.learn(batch.tempo, now);
         state.count(ended, now, fx);
         state.claim(batch);
@@ -71,7 +71,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// Counts what has ended, and claims nothing: the runner is about to let others run.
     pub(crate) fn rest(&self, ended: impl Iterator<Item = Ended>, batch: &mut Batch<C>, fx: &mut Effects) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.count(ended, &now, fx);
         state.note_free(batch);
         state.balance(fx);
@@ -82,7 +82,7 @@ impl<C, K: Clock> Engine<C, K> {
     /// The caller publishes those and then calls [`Engine::published`] with their number.
     pub(crate) fn count_for(&self, ended: impl ExactSizeIterator<Item = Ended>, fx: &mut Effects) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.publishing += ended.len();
         state.count(ended, &now, fx);
         state.balance(fx);
@@ -97,7 +97,7 @@ impl<C, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) -> Result<(), (Unparkable, C)> {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         if let Err(why) = state.may_park() {
             return Err((why, parking.cell));
@@ -124,7 +124,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// Whether a job may be parked, at this moment.
     pub(crate) fn may_park(&self) -> Result<(), Unparkable> {
-        self.state.lock().may_park()
+        self.lock().may_park()
     }
 
     /// Whether a runner whose job begins to wait has to [`stall`](Self::stall), if that job's time need not be kept.
@@ -144,7 +144,7 @@ impl<C, K: Clock> Engine<C, K> {
         fx: &mut Effects,
     ) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         batch.tempo = Tempo::UNKNOWN;
         state.tempo = Tempo::UNKNOWN;
@@ -166,19 +166,19 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// The job waits for another job of this pool: its slot may be used meanwhile.
     pub(crate) fn lend(&self, fx: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.lent += 1;
         state.balance(fx);
     }
 
     /// The wait is over. More than `concurrency` may run until one of them ends.
     pub(crate) fn take_back(&self) {
-        self.state.lock().lent -= 1;
+        self.lock().lent -= 1;
     }
 
     /// Leaves, unless work has come in and is now claimed. `true`: the caller is no longer a runner.
     pub(crate) fn leave(&self, batch: &mut Batch<C>, fx: &mut Effects) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.claim(batch);
         let leaves = batch.is_empty();
         if leaves {
@@ -192,7 +192,7 @@ impl<C, K: Clock> Engine<C, K> {
 
     /// Lets the caller look once more before it leaves: until then it counts as starting. `false`: another is.
     pub(crate) fn linger(&self, batch: &mut Batch<C>) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let lingers = state.starting == 0 && state.starts_jobs() && state.slots_used() <= state.limits.concurrency;
         if lingers {
             state.starting += 1;

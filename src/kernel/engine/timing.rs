@@ -75,7 +75,7 @@ impl<C, K: Clock> Engine<C, K> {
     ///
     /// Whoever gets expired jobs publishes them and then calls [`Engine::published`].
     pub(crate) fn ring(&self, now: Ticks, waker: Waker, expired: &mut Vec<Expired<C>>, fx: &mut Effects) -> Ring {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         while let Some(alarm) = state.alarms.pop_due(now) {
             state.rang(alarm, &self.now(), expired, fx);

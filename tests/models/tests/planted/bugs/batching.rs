@@ -105,8 +105,8 @@ pub(super) const BUGS: &[Bug] = &[
         model: "batching::batch_sampled",
         what: "the jobs inside are read in one lock operation, and the totals in another",
         file: LEDGER,
-        find: "        self.state.lock().snapshot()\n",
-        put: "        let inside = self.state.lock().snapshot();\n        PoolStats { totals: self.state.lock().totals, ..inside }\n",
+        find: "        self.lock().snapshot()\n",
+        put: "        let inside = self.lock().snapshot();\n        PoolStats { totals: self.lock().totals, ..inside }\n",
     },
     Bug {
         model: "batching::stalled_and_swift",

@@ -57,6 +57,6 @@ pub(super) const BUGS: &[Bug] = &[
         what: "a job that cannot be withdrawn is asked to end in another lock operation",
         file: ENDING,
         find: "            return Cancelled::Waiting(cell);\n        }\n",
-        put: "            return Cancelled::Waiting(cell);\n        }\n        drop(state);\n        let mut state = self.state.lock();\n",
+        put: "            return Cancelled::Waiting(cell);\n        }\n        drop(state);\n        let mut state = self.lock();\n",
     },
 ];

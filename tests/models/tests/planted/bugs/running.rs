@@ -8,7 +8,7 @@ pub(super) const BUGS: &[Bug] = &[
         what: "the runner looks for work and counts itself out in two lock operations",
         file: RUNNING,
         find: "        if leaves {\n            state.runners -= 1;\n            state.dismiss_runner(batch);\n        }\n        state.balance(fx);\n",
-        put: "        drop(state);\n        let mut state = self.state.lock();\n        if leaves {\n            state.runners -= 1;\n            state.dismiss_runner(batch);\n        }\n",
+        put: "        drop(state);\n        let mut state = self.lock();\n        if leaves {\n            state.runners -= 1;\n            state.dismiss_runner(batch);\n        }\n",
     },
     Bug {
         model: "running::last_runner_lingers",
@@ -56,7 +56,7 @@ pub(super) const BUGS: &[Bug] = &[
         model: "running::two_lend",
         what: "a slot that was lent stays lent",
         file: RUNNING,
-        find: "        self.state.lock().lent -= 1;\n",
+        find: "        self.lock().lent -= 1;\n",
         put: "",
     },
     Bug {

@@ -2,9 +2,10 @@
 # The steps of .ci/run, a function each. They run in the repository's root; the first failing command ends a step.
 set -euo pipefail
 
-# No crate of these belongs into the library, and no more crates than this may stand below it.
+# No crate of these belongs into the library, and no more crates than this may stand below it. The 26th is triomphe, whose
+# references take a tenth off a job with a handle and a quarter off a job of a stream, beside std's in the same program.
 readonly FOREIGN='^(axum|hyper|sqlx|tonic|tower|loom|shuttle|proptest|criterion|flume|kanal|async-channel|futures) '
-readonly MOST_CRATES=25
+readonly MOST_CRATES=26
 
 # The longest that one program run by a step may take, in seconds.
 readonly PATIENCE=60

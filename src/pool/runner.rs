@@ -23,8 +23,10 @@
 //! that is not given back at the first `Pending` hides runnable jobs behind a waiting one.
 //!
 //! # Cost
-//! One spawn per busy spell, shared by all its jobs; its memory is kept from spell to spell ([`Berths`](super::berth)). Two
-//! lock operations on the cell a job, and one on the engine a batch.
+//! One spawn per busy spell, shared by all its jobs; its memory is kept from spell to spell ([`Berths`](super::berth)). One
+//! lock operation on the engine a batch, one on the tray for each job but the first of it, and two on a job's cell while
+//! somebody has its handle. Where a job passes from one place to the next it is written where it stays, or kept in registers:
+//! a struct that is put together in memory and copied at once stalls the processor for as long as a lock operation takes.
 
 use super::account::Account;
 use super::attempt::End;

@@ -48,8 +48,8 @@
 //! behind, and a retry keeps its place, so it can neither block nor be refused.
 //!
 //! # Cost
-//! One lock operation a job beside the submitter's, or one for a whole batch of short ones; each O(1), or O(log n) where
-//! an alarm is set that comes in no order. 40 bytes a place.
+//! One lock operation a job beside the submitter's, or one for a whole batch of short ones, and then one of its tray for
+//! each; all O(1), or O(log n) where an alarm is set that comes in no order. 40 bytes a place.
 
 mod admission;
 mod batching;

@@ -68,6 +68,13 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         model: "admission::batch_filled_and_sealed",
+        what: "the room of a batch that is left over stays kept",
+        file: BATCHING,
+        find: "        state.held -= held;\n",
+        put: "        state.held -= held.min(1);\n",
+    },
+    Bug {
+        model: "admission::batch_left_over",
         what: "the room of a batch that is left over is handed to nobody",
         file: BATCHING,
         find: "        state.admit_line(&now, fx);\n",

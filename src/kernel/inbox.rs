@@ -134,6 +134,11 @@ impl<L: Letter> Post<L> {
     /// Delivers what is left, if there is anything.
     #[inline]
     pub(crate) fn deliver(&mut self) -> Option<Delivered<L>> {
+        if self.to.is_some() { self.deliver_all() } else { None }
+    }
+
+    #[inline(never)]
+    fn deliver_all(&mut self) -> Option<Delivered<L>> {
         let to = self.to.take()?;
         let reader = to.deliver(&mut self.letters);
         // The list is kept for the next ones, unless nobody has taken them.

@@ -257,9 +257,13 @@ impl<J, T, E> Shared<J, T, E> {
     /// Does what the engine asked for. No lock is held.
     #[inline]
     pub(super) fn apply(self: &Arc<Self>, fx: &mut Effects) {
-        if fx.is_nothing() {
-            return;
+        if !fx.is_nothing() {
+            self.apply_all(fx);
         }
+    }
+
+    #[inline(never)]
+    fn apply_all(self: &Arc<Self>, fx: &mut Effects) {
         if std::mem::take(&mut fx.start_timer) && !self.launch(Task::Timer) {
             self.engine.lose_timer();
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 ///
 /// One job at a time is the rule. A runner whose jobs have been short may claim its fair share of the queue, so that a
 /// lock operation serves several jobs. Those that it takes along lie on its [`Tray`], within reach: the first await of one
-/// gives the others back ([`Engine::stall`]), and while one blocks its thread the others can still be cancelled, run out
-/// of time, be recalled and be swept.
+/// gives the others back ([`stall`](super::Engine::stall)), and while one blocks its thread the others can still be
+/// cancelled, run out of time, be recalled and be swept.
 #[derive(Debug)]
 pub(crate) struct Batch<C> {
     /// The one to start next, if that is the first.
